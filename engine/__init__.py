@@ -1,0 +1,1 @@
+"""An asynchronous engine for benchmarks of language models."""

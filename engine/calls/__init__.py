@@ -1,0 +1,1 @@
+"""One call: cache, budget, limits, retry, endpoint, store."""

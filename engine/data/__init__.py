@@ -1,0 +1,1 @@
+"""Dataset references and the rows behind them."""

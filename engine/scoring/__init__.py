@@ -1,0 +1,1 @@
+"""Pure judges, one file each; extraction and judgement are apart."""
