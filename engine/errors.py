@@ -10,7 +10,8 @@
     ├── StorageError       results cannot be read or written                       exit 5
     ├── TaskError          this task has no score; it is recorded, the run goes on
     │   ├── CallError      the endpoint gave nothing usable, after all attempts
-    │   └── NotStoredError an offline run asked for a completion that is not stored
+    │   ├── NotStoredError an offline run asked for a completion that is not stored
+    │   └── DrainError     the run is being stopped; the task stays to be done
     └── AttemptError       one request failed; the retry policy decides what follows
 
 `code` is stable and stored with the outcome; the words of a message may change.
@@ -19,7 +20,8 @@ No message holds a key, a header or the value of an environment variable.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 from engine.records import Fault
@@ -115,6 +117,12 @@ class NotStoredError(TaskError):
     code = "not_stored"
 
 
+class DrainError(TaskError):
+    """The task would need another request, and the run is being stopped."""
+
+    code = "drain"
+
+
 class AttemptError(EngineError):
     """One request gave no usable reply; `fault` says which kind, `retry_after_s` what the endpoint asked for."""
 
@@ -136,3 +144,19 @@ class AttemptError(EngineError):
         self.retry_after_s = retry_after_s
         self.request_id = request_id
         self.headers = headers or {}
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Raise the first error of a task group by itself, so that callers never meet an exception group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        ours = [inner for inner in error.exceptions if isinstance(inner, EngineError)]
+        error = ours[0] if ours else error.exceptions[0]
+    return error

@@ -112,8 +112,12 @@ class Store(Protocol):
         """Keep the failed attempts and give the claim back."""
         ...
 
-    async def close(self) -> None:
-        """Make everything durable, and leave."""
+    async def stats(self) -> Mapping[str, Any]:
+        """Counts, tokens, cost and bytes of what is stored, by name."""
+        ...
+
+    async def verify(self) -> Sequence[str]:
+        """Request keys whose stored body does not match its hash."""
         ...
 
 
@@ -121,14 +125,24 @@ class Store(Protocol):
 class Dataset(Protocol):
     """Rows with a fixed order and a fingerprint; a split of it is what a run walks through."""
 
-    name: str
-    """How it was asked for, as the seed's `near.ai/mbpp/1.0.0` or a path."""
-    path: Path | None
-    """The resolved file or folder; None for hub and generated datasets."""
-    fingerprint: str
-    """Covers the content and order of all rows of the chosen split."""
+    @property
+    def name(self) -> str:
+        """How it was asked for, as the seed's `near.ai/mbpp/1.0.0` or a path."""
+        ...
 
-    def __len__(self) -> int: ...
+    @property
+    def path(self) -> Path | None:
+        """The resolved file or folder; None for hub and generated datasets."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Covers the content and order of all rows of the chosen split."""
+        ...
+
+    def __len__(self) -> int:
+        """Rows of the chosen split."""
+        ...
 
     def read(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
         """`(index, row)` for the ascending `indices`, or for all rows; blocking, reads as it goes."""

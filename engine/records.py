@@ -268,9 +268,10 @@ class Tally:
     """Counts over the finished tasks of a run.
 
     `values` and `squares` are the sums of score and score squared over counted tasks. The cluster fields are
-    sums over data (the repeats of a datum are one cluster): `clusters` data, `cluster_total` of each datum's
+    sums over data (the repeats of a datum are one cluster): `clusters` data, `cluster_square` of each datum's
     sum of scores, `cluster_square` of its square, `cluster_cross` of that sum times the number of its
-    counted repeats, `cluster_count_square` of that number squared.
+    counted repeats, `cluster_count_square` of that number squared. `detailed` counts tasks with metrics or
+    tags of their own.
     """
 
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
@@ -282,6 +283,7 @@ class Tally:
     cluster_cross: float = 0.0
     cluster_count_square: float = 0.0
     cut: int = 0
+    detailed: int = 0
     requests: int = 0
     cached_calls: int = 0
     calls: int = 0

@@ -1,0 +1,229 @@
+"""The engine as a library: open it, run benchmarks in it, listen to it, close it.
+
+    async with Engine(storage="sqlite:///bench.db") as engine:
+        report = await engine.run("gsm8k/test.jsonl", "GSM8KSolverStrategy", model="openai::gpt-5.2-mini")
+
+It installs no signal handler, prints nothing, and keeps no state outside of the object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from math import inf
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from engine.config import Bench
+from engine.environment import Environment, read_environment
+from engine.errors import UsageError, one_error
+from engine.events import Event, RunEnded, RunStarted, TaskEnded
+from engine.forecast import Forecast
+from engine.load import built_in
+from engine.metrics import run_metrics
+from engine.opening import Mode, Opened, Opener
+from engine.plan import Choice
+from engine.ports import Store
+from engine.prepare import Order
+from engine.progress import Progress
+from engine.providers import Providers
+from engine.records import Outcome, RunRecord, TaskResult
+from engine.report import RunReport, report
+from engine.run import run_all
+from engine.stream import TaskStream
+
+__all__ = ["Choice", "Engine", "Mode", "Order", "RunReport"]
+
+EVENTS_HELD = 10_000
+"""Events that wait for a slow listener; further task events are dropped for it, others never are."""
+EVERY_OUTCOME = frozenset(Outcome)
+
+
+class Engine:
+    """An open store, providers and their limits; any number of runs at a time."""
+
+    store: Store
+
+    def __init__(
+        self,
+        bench: Bench | None = None,
+        *,
+        storage: str = "",
+        folder: Path | None = None,
+        environment: Environment | None = None,
+    ) -> None:
+        """Nothing happens before `async with`.
+
+        Args:
+            bench: limits, providers, models and sampling, as from `parse_bench`; the defaults without.
+            storage: URL of the store, in place of the bench's own.
+            folder: what relative paths are relative to; the current folder without.
+            environment: keys and home; read from the process and `.env` without.
+        """
+        self.bench = bench or Bench()
+        self.folder = folder or Path.cwd()
+        self.environment = environment or read_environment(self.folder)
+        self.progress: list[Progress] = []
+        """Runs of this engine, in the order in which they were opened."""
+        self.draining = False
+        self._storage = storage or self.bench.storage.url or f"sqlite:///{self.environment.home / 'engine.db'}"
+        self._stack = AsyncExitStack()
+        self._listeners: list[Callable[[Event], None]] = []
+        self._streams: set[TaskStream] = set()
+        self._providers: Providers
+        self._opener: Opener
+
+    async def __aenter__(self) -> Self:
+        """Open the store.
+
+        Raises:
+            StorageError: it cannot be opened or written.
+        """
+        url = absolute_url(self._storage, self.folder)
+        backend = built_in("storage").backend(url)
+        self.store = await self._stack.enter_async_context(backend.open_store(url))
+        self._providers = Providers(self.bench, self.environment, self.store, folder=self.folder)
+        self._stack.push_async_callback(self._providers.aclose)
+        home = self.environment.home
+        self._opener = Opener(self.bench, self._providers, self.store, folder=self.folder, home=home)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Close endpoints and the store; everything that was finished is durable."""
+        with anyio.CancelScope(shield=True):
+            await self._stack.aclose()
+
+    async def run(
+        self,
+        dataset: str,
+        solver: str | type[Any],
+        *,
+        model: str,
+        subset: str = "",
+        options: Mapping[str, Any] | None = None,
+        choice: Choice | None = None,
+        mode: Mode | None = None,
+    ) -> RunReport:
+        """Run one benchmark for one model, and give what it came to.
+
+        Raises:
+            EngineError: see the tree in `engine.errors`; tasks that end without a score raise nothing.
+        """
+        order = Order(
+            dataset=dataset,
+            solver=solver,
+            model=model,
+            subset=subset,
+            options=options or {},
+            choice=choice or Choice(),
+        )
+        return (await self.run_orders([order], mode=mode))[0]
+
+    async def run_orders(self, orders: Sequence[Order], *, mode: Mode | None = None) -> list[RunReport]:
+        """Run a batch; the reports come in the order of the orders. Nothing is sent before all is checked.
+
+        Raises:
+            EngineError: as for `run`.
+        """
+        mode = mode or Mode()
+        if mode.force and (mode.regrade or mode.offline):
+            raise UsageError("--force buys anew, --regrade and --offline buy nothing", hint="give one of them")
+        known = [await self._opener.know(order, mode) for order in orders]
+        opened = [await self._opener.open(each, mode, ended=self._task_ended) for each in known]
+        streams = {each.run.stream for each in opened}
+        self._streams |= streams
+        try:
+            await self._begin(opened, mode)
+            with one_error():
+                await run_all([each.run for each in opened])
+        finally:
+            self._streams -= streams
+        return [await self._report(each) for each in opened]
+
+    async def drain(self) -> None:
+        """Stop softly: requests in flight end and are kept, no new ones leave, runs return with what there is."""
+        self.draining = True
+        self._providers.drain()
+        for stream in list(self._streams):
+            await stream.stop()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are with a provider now."""
+        return self._providers.in_flight
+
+    @asynccontextmanager
+    async def events(
+        self, *, of: Collection[Outcome] = EVERY_OUTCOME
+    ) -> AsyncIterator[MemoryObjectReceiveStream[Event]]:
+        """What happens from now on: `async with engine.events() as events: async for event in events`.
+
+        Args:
+            of: the outcomes of which `TaskEnded` is told.
+        """
+        send, receive = anyio.create_memory_object_stream[Event](inf)
+
+        def listen(event: Event) -> None:
+            told = not isinstance(event, TaskEnded) or event.result.outcome in of
+            if told and (not isinstance(event, TaskEnded) or send.statistics().current_buffer_used < EVENTS_HELD):
+                send.send_nowait(event)
+
+        self._listeners.append(listen)
+        try:
+            with send, receive:
+                yield receive
+        finally:
+            self._listeners.remove(listen)
+
+    async def explain(self, order: Order) -> tuple[RunRecord, list[tuple[str, Any, Any]] | None]:
+        """The run that this order would be, and `(part, now, stored)` of what sets the nearest one apart.
+
+        None in place of differences where nothing like it is stored; an empty list where it is there.
+        """
+        known = await self._opener.know(order, Mode())
+        return known.record, await self._opener.nearest(known)
+
+    async def forecast(self, order: Order, *, mode: Mode | None = None) -> Forecast:
+        """What this order would do and cost; nothing is sent and nothing is stored."""
+        known = await self._opener.know(order, mode or Mode())
+        return await self._opener.forecast(known, mode or Mode())
+
+    async def _begin(self, opened: Sequence[Opened], mode: Mode) -> None:
+        for each in opened:
+            self.progress.append(each.run.progress)
+            self._tell(RunStarted(each.known.record, each.run.progress.tasks, each.run.progress.reused))
+        for each in opened if not (mode.offline or mode.regrade) else ():
+            if len(each.remaining):  # a run that is all there sends nothing, not even this
+                await self._providers.probe(each.known.desk.name, each.known.prepared.order.api_key_env)
+
+    async def _report(self, opened: Opened) -> RunReport:
+        known, progress = opened.known, opened.run.progress
+        progress.ended = time.monotonic()
+        selection, record = known.prepared.selection, known.record
+        tally = await self.store.tally(record.run_id, selection)
+        if tally.finished >= selection.size:
+            await self.store.end_run(record.run_id)
+        metrics = await run_metrics(known.prepared.solver, self.store, record, selection, tally)
+        made = report(record, selection, tally, progress, metrics)
+        self._tell(RunEnded(made))
+        return made
+
+    def _task_ended(self, result: TaskResult) -> None:
+        if self._listeners:
+            self._tell(TaskEnded(result))
+
+    def _tell(self, event: Event) -> None:
+        for listen in self._listeners:
+            listen(event)
+
+
+def absolute_url(url: str, folder: Path) -> str:
+    """The URL of a store, a relative file in it taken from the folder: `sqlite:///bench.db`."""
+    head, mark, path = url.partition(":///")
+    if not mark or Path(path).is_absolute():
+        return url
+    return f"{head}:///{folder / Path(path).expanduser()}"

@@ -1,0 +1,229 @@
+"""One call: single flight -> cache -> slot -> endpoint, with retries -> durable completion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from engine.calls.prices import Price
+from engine.calls.retry import RetryPolicy
+from engine.calls.slots import Slots
+from engine.errors import AttemptError, CallError, DrainError, NotStoredError
+from engine.ports import Endpoint, Store
+from engine.records import Attempt, Completion, Fault, Reply, Request
+
+POLL_S = 0.2
+"""How often to look whether another node has finished the call that it is making."""
+
+
+class Flight:
+    """A call that is under way, and those who wait for the same one."""
+
+    __slots__ = ("completion", "error", "landed")
+
+    def __init__(self) -> None:
+        self.landed = anyio.Event()
+        self.completion: Completion | None = None
+        self.error: Exception | None = None
+
+
+@dataclass(slots=True)
+class Meter:
+    """What calls of one run did so far in this process."""
+
+    requests: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    last_fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What a run's calls have in common: its queue, its price, whether it may call at all."""
+
+    run_id: str
+    price: Price | None = None
+    offline: bool = False
+    meter: Meter = field(default_factory=Meter)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A completion, and what it took: `requests` sent for it now, 0 where it was stored or shared."""
+
+    completion: Completion
+    requests: int
+
+
+class CallDesk:
+    """Makes the calls to one provider; everything that runs share about it is here.
+
+    The completion is durable before anybody sees it. A call gives its slot back while it sleeps.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        name: str,
+        store: Store,
+        slots: Slots,
+        policy: RetryPolicy,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.endpoint = endpoint
+        self.name = name
+        self.slots = slots
+        self._store = store
+        self._policy = policy
+        self._wall_clock = wall_clock
+        self._flights: dict[str, Flight] = {}
+        self._drain = anyio.Event()
+
+    @property
+    def draining(self) -> bool:
+        """Whether no new request leaves any more."""
+        return self._drain.is_set()
+
+    def drain(self) -> None:
+        """Let requests in flight end, start none, and wake those that sleep before a retry."""
+        self._drain.set()
+
+    async def complete(self, request: Request, line: Line) -> Served:
+        """The completion of this request: stored, shared with an equal call in flight, or bought.
+
+        Raises:
+            CallError: no usable reply after all attempts.
+            NotStoredError: the line is offline and there is no such completion.
+            DrainError: the call would need a request, and no more leave.
+        """
+        if line.offline:
+            return Served(await self._stored(request), 0)
+        while (flight := self._flights.get(request.key)) is not None:
+            await flight.landed.wait()
+            if flight.completion is not None:
+                return Served(flight.completion, 0)
+            if flight.error is not None:
+                raise flight.error
+        flight = self._flights[request.key] = Flight()
+        try:
+            served = await self._claimed(request, line)
+            flight.completion = served.completion
+        except CallError as error:
+            flight.error = error
+            raise
+        else:
+            return served
+        finally:
+            del self._flights[request.key]
+            flight.landed.set()
+
+    async def _stored(self, request: Request) -> Completion:
+        completion = await self._store.lookup(request.key)
+        if completion is None:
+            raise NotStoredError(f"no stored completion for request {request.key}", hint="run without --offline")
+        return completion
+
+    async def _claimed(self, request: Request, line: Line) -> Served:
+        while True:
+            claim = await self._store.claim_call(request.key)
+            if isinstance(claim, Completion):
+                return Served(claim, 0)
+            if claim:
+                return await self._buy(request, line)
+            await anyio.sleep(POLL_S)  # another node is making this call
+
+    async def _buy(self, request: Request, line: Line) -> Served:
+        attempts: list[Attempt] = []
+        intent = anyio.current_time()
+
+        async def attempt(timeout_s: float) -> tuple[Reply, float]:
+            if self.draining:
+                raise DrainError("no more requests leave: the run is being stopped")
+            await self.slots.acquire(line.run_id)
+            try:
+                return await self._send(request, line, attempts, timeout_s), anyio.current_time()
+            finally:
+                self.slots.release()
+
+        try:
+            reply, ended = await self._policy.run(attempt, sleep=self._sleep)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await self._store.release_call(request.key, attempts)
+            if isinstance(error, AttemptError):
+                raise call_error(error, len(attempts)) from error
+            raise
+        completion = self._completion(request, line, reply, len(attempts), ended - intent - reply.latency_s)
+        try:
+            await self._store.finish_call(completion, attempts)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):  # it is paid for: keep it, whoever stops us
+                await self._store.finish_call(completion, attempts)
+            raise
+        return Served(completion, len(attempts))
+
+    async def _send(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
+        started_at, began = self._wall_clock(), anyio.current_time()
+        line.meter.requests += 1
+        try:
+            reply = await self.endpoint.send(request.body, timeout_s=timeout_s)
+        except AttemptError as error:
+            line.meter.faults[error.fault] = line.meter.faults.get(error.fault, 0) + 1
+            line.meter.last_fault = error.message
+            attempts.append(
+                Attempt(
+                    started_at=started_at,
+                    fault=error.fault,
+                    seconds=anyio.current_time() - began,
+                    status=error.status,
+                    message=error.message,
+                    request_id=error.request_id,
+                )
+            )
+            raise
+        attempts.append(
+            Attempt(
+                started_at=started_at,
+                fault="ok",
+                seconds=reply.latency_s,
+                status=reply.status,
+                request_id=reply.request_id,
+            )
+        )
+        return reply
+
+    async def _sleep(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._drain.wait()
+
+    def _completion(self, request: Request, line: Line, reply: Reply, attempts: int, queue_s: float) -> Completion:
+        return Completion(
+            request_key=request.key,
+            provider=request.provider,
+            model=request.model,
+            request=request.body.decode(),
+            response=reply.raw,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            usage=reply.usage,
+            choices=reply.choices,
+            refusal=reply.refusal,
+            reasoning=reply.reasoning,
+            tool_calls=reply.tool_calls,
+            cost_usd=line.price.cost_usd(reply.usage) if line.price else None,
+            queue_s=max(0.0, queue_s),
+            ttft_s=reply.ttft_s,
+            latency_s=reply.latency_s,
+            attempts=attempts,
+            created_at=self._wall_clock(),
+        )
+
+
+def call_error(error: AttemptError, attempts: int) -> CallError:
+    """What the task is told: the last attempt's fault, and how many attempts there were."""
+    times = f" after {attempts} attempts" if attempts > 1 else ""
+    hint = "" if error.fault is not Fault.NO_RECORDING else "the recording holds no answer to this question"
+    return CallError(f"{error.message}{times}", fault=error.fault, status=error.status, hint=hint)

@@ -1,0 +1,95 @@
+"""`engine cache`: what is stored, and why a run is or is not found in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import anyio
+from cyclopts import Parameter
+
+from engine.api import Engine
+from engine.cli.flags import RunFlags, project_bench, read_batch
+
+LONGEST = 60
+
+
+def explain(
+    target: str = "",
+    solver: str = "",
+    /,
+    *,
+    flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
+    **options: str,
+) -> int:
+    """Say whether a run is stored, and which part of its identity sets it apart from the nearest that is.
+
+    Args:
+        target: a bench.toml, or a dataset.
+        solver: as for `engine run`.
+        flags: as for `engine run`.
+        **options: as for `engine run`.
+    """
+    flags = flags or RunFlags()
+    batch = read_batch(target, solver, flags, options)
+
+    async def work() -> None:
+        async with Engine(batch.bench, folder=batch.folder) as engine:
+            for order in batch.orders:
+                record, found = await engine.explain(order)
+                differing = None if found is None else [_part(*each) for each in found]
+                if flags.json:
+                    print(json.dumps({"run_id": record.run_id, "benchmark": record.benchmark, "differs": differing}))
+                else:
+                    print(_sentence(f"{record.benchmark} × {order.model} ({record.run_id})", differing))
+
+    anyio.run(work)
+    return 0
+
+
+def stats(*, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Count what is stored: runs, tasks, completions, tokens, cost, bytes."""
+
+    async def work() -> dict[str, Any]:
+        async with Engine(project_bench()) as engine:
+            return dict(await engine.store.stats())
+
+    found = anyio.run(work)
+    if json_:
+        print(json.dumps(found, indent=2))
+    else:
+        for name, value in found.items():
+            print(f"{name}\t{json.dumps(value) if isinstance(value, dict | list) else value}")
+    return 0
+
+
+def verify() -> int:
+    """Check every stored body against its hash; exit code 5 where one does not match."""
+
+    async def work() -> list[str]:
+        async with Engine(project_bench()) as engine:
+            return list(await engine.store.verify())
+
+    broken = anyio.run(work)
+    for key in broken:
+        print(f"{key}\tthe stored body is not what was received")
+    print(f"{len(broken)} broken bodies")
+    return 5 if broken else 0
+
+
+def _part(name: str, ours: Any, theirs: Any) -> dict[str, Any]:
+    return {"part": name, "now": ours, "stored": theirs}
+
+
+def _sentence(name: str, differing: list[dict[str, Any]] | None) -> str:
+    if differing is None:
+        return f"{name}: nothing of this benchmark is stored"
+    if not differing:
+        return f"{name}: stored, and reused by a plain run"
+    lines = [f"  {each['part']}: now {_short(each['now'])}, stored {_short(each['stored'])}" for each in differing]
+    return "\n".join([f"{name}: not stored; the nearest run differs in", *lines])
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -1,0 +1,105 @@
+"""The log: structlog, set up in one place; JSON lines in a file, warnings on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from engine.api import Engine
+from engine.events import Event, RunEnded, RunStarted, TaskEnded
+from engine.records import Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOST_ERRORS_TOLD = 5
+"""Errored tasks of one kind that stderr hears of; the file has them all."""
+
+
+def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
+    """A structlog logger that writes to stderr (warnings; more with -v) and, once a folder is known, to a file."""
+    import structlog
+
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    root = logging.Logger("engine")  # noqa: LOG001 - our own, so that nobody's root logger is touched
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(level)
+    screen.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processor=structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()), foreign_pre_chain=shared
+        )
+    )
+    root.addHandler(screen)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = logging.FileHandler(folder / f"{datetime.now(UTC):%Y-%m-%d}.jsonl", encoding="utf-8", delay=True)
+        written.setFormatter(
+            structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared)
+        )
+        root.addHandler(written)
+    return structlog.wrap_logger(
+        root,
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+@asynccontextmanager
+async def log_events(engine: Engine, log: Any) -> AsyncIterator[None]:
+    """Log what happens in the engine while the body runs: runs, and tasks that end without a score."""
+    told: dict[str, int] = {}
+    async with anyio.create_task_group() as group, engine.events(of={Outcome.ERRORED}) as events:
+
+        async def listen() -> None:
+            async for event in events:
+                _log(event, log, told)
+
+        group.start_soon(listen)
+        try:
+            yield
+        finally:
+            while events.statistics().current_buffer_used:
+                _log(events.receive_nowait(), log, told)
+            group.cancel_scope.cancel()
+
+
+def _log(event: Event, log: Any, told: dict[str, int]) -> None:
+    if isinstance(event, RunStarted):
+        run = event.record
+        log.info(
+            "run started",
+            run=run.run_id,
+            benchmark=run.benchmark,
+            model=run.model,
+            tasks=event.tasks,
+            reused=event.reused,
+        )
+    elif isinstance(event, RunEnded):
+        report = event.report
+        log.info(
+            "run ended",
+            run=report.run_id,
+            benchmark=report.benchmark,
+            n=report.n,
+            score=report.score,
+            unscored=report.unscored,
+        )
+    elif isinstance(event, TaskEnded):
+        error = event.result.error or {}
+        kind = f"{error.get('code')}/{error.get('class')}"
+        told[kind] = told.get(kind, 0) + 1
+        say = log.warning if told[kind] <= MOST_ERRORS_TOLD else log.info
+        say(
+            "task errored",
+            task=event.result.key.datum_index,
+            kind=kind,
+            message=error.get("message"),
+            how_often=told[kind],
+        )

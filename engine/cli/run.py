@@ -1,0 +1,135 @@
+"""`engine run`: run a batch, show it, stop it well, and leave with the right exit code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import anyio
+from cyclopts import Parameter
+
+from engine.api import Engine
+from engine.cli.bars import shown
+from engine.cli.flags import Batch, RunFlags, read_batch
+from engine.cli.logs import log_events, open_log
+from engine.cli.show import final_lines
+from engine.config import ErrorLimit
+from engine.report import RunReport
+
+DONE, SHORT, INTERRUPTED = 0, 1, 128
+
+
+def run(
+    target: str = "",
+    solver: str = "",
+    /,
+    *,
+    flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
+    **options: str,
+) -> int:
+    """Run benchmarks.
+
+    Args:
+        target: a bench.toml, or a dataset: ns/name/version, a path, hf:owner/name, generated:name.
+        solver: a class name, a file in solvers/, path.py:Class, or package.module:Class.
+        flags: see below.
+        **options: further --OPTION VALUE pairs go to the solver's constructor.
+    """
+    flags = flags or RunFlags()
+    batch = read_batch(target, solver, flags, options)
+    if flags.dry_run:
+        from engine.cli.bench import show_plan
+
+        return show_plan(batch, flags)
+    return run_loop(_Ending(flags=flags, batch=batch).go)
+
+
+def run_loop(main: Any) -> int:
+    """Run the coroutine function on asyncio, with uvloop where it is installed."""
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        return int(anyio.run(main))
+    return int(anyio.run(main, backend_options={"use_uvloop": True}))
+
+
+@dataclass(slots=True)
+class _Ending:
+    """A run of a batch, and how it ends."""
+
+    flags: RunFlags
+    batch: Batch
+    stopped_by: int = 0
+    reports: list[RunReport] = field(default_factory=list)
+
+    async def go(self) -> int:
+        engine = Engine(self.batch.bench, folder=self.batch.folder)
+        log = open_log(verbose=self.flags.verbose, quiet=self.flags.quiet, folder=engine.environment.home / "logs")
+        async with engine, log_events(engine, log):
+            with anyio.CancelScope() as work:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._listen, engine, work)
+                    async with shown(engine, quiet=self.flags.quiet or self.flags.json):
+                        self.reports = await engine.run_orders(self.batch.orders, mode=self.flags.mode)
+                    group.cancel_scope.cancel()
+        return self._end()
+
+    async def _listen(self, engine: Engine, work: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                if self.stopped_by:
+                    work.cancel()
+                    return
+                self.stopped_by = number
+                print(f"finishing {engine.in_flight} requests in flight; once more to abort", file=sys.stderr)
+                await engine.drain()
+
+    def _end(self) -> int:
+        code = self._exit_code()
+        if self.flags.json:
+            runs = [report.as_dict() for report in self.reports]
+            print(json.dumps({"event": "end", "exit_code": code, "runs": runs}), flush=True)
+        else:
+            named = len(self.reports) > 1
+            for report in self.reports:
+                print("\n".join(final_lines(report, named=named)), flush=True)
+        if self.stopped_by:
+            print(self._resume_line(), file=sys.stderr)
+        elif code == SHORT:
+            print(self._why_short(), file=sys.stderr)
+        return code
+
+    def _exit_code(self) -> int:
+        if self.stopped_by:
+            return INTERRUPTED + self.stopped_by
+        return SHORT if any(self._too_many(r) or self._too_low(r) for r in self.reports) else DONE
+
+    def _too_many(self, report: RunReport) -> bool:
+        limit: ErrorLimit = self.batch.bench.engine.max_errors
+        return limit.exceeded(report.unscored, n=report.n)
+
+    def _too_low(self, report: RunReport) -> bool:
+        least = self.flags.fail_under
+        return least is not None and (report.score is None or 100 * report.score < least)
+
+    def _why_short(self) -> str:
+        lines = []
+        for report in self.reports:
+            name = f"{report.benchmark} × {report.model}"
+            if self._too_many(report):
+                limit = self.batch.bench.engine.max_errors
+                lines.append(f"{name}: {report.unscored} of {report.n} tasks have no score, more than {limit}")
+            if self._too_low(report):
+                lines.append(f"{name}: the score is under {self.flags.fail_under:g} %")
+        return "\n".join(f"not good: {line}" for line in lines)
+
+    def _resume_line(self) -> str:
+        done = sum(report.n - report.unscored for report in self.reports)
+        total = sum(report.n for report in self.reports)
+        command = shlex.join(["python", "-m", "engine", *sys.argv[1:]])
+        state = f"{done}/{total} done and kept" if self.reports else "what was done is kept"
+        return f"interrupted: {state}\nresume: {command}"

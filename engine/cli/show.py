@@ -1,0 +1,72 @@
+"""How a run is told to a person: the lines at its end."""
+
+from __future__ import annotations
+
+from engine.records import Outcome
+from engine.report import RunReport
+
+NOT_JUDGED = (Outcome.REFUSED, Outcome.TRUNCATED, Outcome.EMPTY, Outcome.UNPARSED, Outcome.ERRORED, Outcome.SKIPPED)
+SMALLEST_USD = 0.01
+
+
+def final_lines(report: RunReport, *, named: bool) -> list[str]:
+    """What a run cost, its interval with its attrition, and the seed's final score, a line each.
+
+    Args:
+        report: the run.
+        named: whether the last line says which run it is.
+    """
+    name = f"{report.benchmark} × {report.model}"
+    return [f"{name}  {cost_line(report)}", f"  {interval_line(report)}", final_score(report, name if named else "")]
+
+
+def final_score(report: RunReport, name: str = "") -> str:
+    """`Final score: 131/500 - 26.20%`: points over the tasks that have a value."""
+    points = f"{report.points:.2f}".rstrip("0").rstrip(".")
+    share = "–" if report.score is None else f"{100 * report.score:.2f}%"
+    return f"Final score: {points}/{report.counted} - {share}" + (f"  {name}" if name else "")
+
+
+def interval_line(report: RunReport) -> str:
+    """The 95 % interval, n, and every way in which tasks did not come to a verdict."""
+    parts = []
+    if report.score is not None and report.interval is not None:
+        parts.append(f"{percent(report.score)}  95 % interval {interval(report)}")
+    parts.append(f"n {report.n}")
+    parts += [f"{report.outcomes.get(outcome, 0)} {outcome.value}" for outcome in NOT_JUDGED]
+    if report.cut:
+        parts.append(
+            f"{report.cut} cut but judged" if not report.outcomes.get(Outcome.TRUNCATED) else f"{report.cut} cut"
+        )
+    if report.score_answered is not None and report.score_answered != report.score:
+        parts.append(f"{percent(report.score_answered)} of answered")
+    if report.unscored:
+        parts.append(f"{percent(report.score_low)} to {percent(report.score_high)} were they wrong or right")
+    return " · ".join(parts)
+
+
+def cost_line(report: RunReport) -> str:
+    """What was paid now and as if nothing had been stored, requests, tokens and time."""
+    paid, whole = usd(report.cost_usd), usd(report.uncached_cost_usd)
+    return (
+        f"{paid} paid now, {whole} uncached · {report.requests} requests · {report.cached} cached · "
+        f"{report.input_tokens} tokens in, {report.output_tokens} out · {report.duration_s:.1f} s"
+    )
+
+
+def interval(report: RunReport) -> str:
+    """`93.69 to 96.36`, in percent."""
+    assert report.interval is not None
+    return f"{100 * report.interval.low:.2f} to {100 * report.interval.high:.2f}"
+
+
+def percent(share: float) -> str:
+    """A fraction as a person reads it."""
+    return f"{100 * share:.2f} %"
+
+
+def usd(cost: float | None) -> str:
+    """A cost, with more digits where it is small; an unknown one is a dash."""
+    if cost is None:
+        return "$–"
+    return f"${cost:.2f}" if cost == 0 or cost >= SMALLEST_USD else f"${cost:.6f}"

@@ -1,0 +1,26 @@
+"""Makes text from a server fit for a message: short, on one line, and without keys."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 300
+"""Characters of server text that a message may hold."""
+
+_READ_AT_MOST = 4000
+_CONTROL = re.compile("[\\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_KEY = re.compile(
+    r"(?i:bearer)\s+[^\s\"',;]+"
+    r"|\b(?:sk|pk|rk)-[\w\-.*]{6,}"
+    r"|\b(?:gsk|xai|nvapi|hf|fw|r8|pplx|csk|tgp)[-_][\w\-*]{16,}"
+    r"|\bAIza[\w\-]{20,}"
+)
+
+
+def scrub(text: str, secret: str = "", *, longest: int = LONGEST) -> str:
+    """The text on one line, at most `longest` characters, with `secret` and all that looks like a key as `***`."""
+    if secret:
+        text = text.replace(secret, "***")
+    text = _KEY.sub("***", text[:_READ_AT_MOST])
+    text = _CONTROL.sub(" ", text).strip()
+    return text if len(text) <= longest else text[: longest - 3] + "..."

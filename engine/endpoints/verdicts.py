@@ -1,0 +1,225 @@
+"""Reads what a server says about an error: its status, code, words and headers, and which fault that is."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from engine.records import Fault
+
+_BY_STATUS: Mapping[int, Fault] = {
+    401: Fault.AUTH,
+    402: Fault.QUOTA,
+    403: Fault.PERMISSION,
+    404: Fault.NOT_FOUND,
+    405: Fault.NOT_FOUND,
+    408: Fault.TIMEOUT,
+    409: Fault.SERVER,
+    413: Fault.TOO_LARGE,
+    425: Fault.SERVER,
+    429: Fault.RATE_LIMIT,
+    498: Fault.OVERLOADED,
+    503: Fault.OVERLOADED,
+    504: Fault.TIMEOUT,
+    522: Fault.TIMEOUT,
+    524: Fault.TIMEOUT,
+    529: Fault.OVERLOADED,
+}
+_QUOTA = frozenset(
+    [
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "billing_error",
+        "insufficient_balance",
+        "insufficient_funds",
+        "insufficient_credits",
+        "payment_required",
+        "exceeded_current_quota_error",
+    ]
+)
+_CONTEXT = frozenset(["context_length_exceeded", "exceed_context_size_error", "string_above_max_length"])
+_FILTER = frozenset(
+    [
+        "content_filter",
+        "content_policy",
+        "content_policy_violation",
+        "responsibleaipolicyviolation",
+        "data_inspection_failed",
+        "moderation_blocked",
+    ]
+)
+_NO_MODEL = frozenset(["model_not_found", "invalid_model", "model_not_available"])
+_NO_KEY = frozenset(["invalid_api_key", "authentication_error", "incorrect_api_key", "missing_api_key"])
+_CONTEXT_WORDS = re.compile(
+    r"maximum context length|context (?:length|window|size)|prompt is too long|input is too long"
+    r"|too many (?:input )?tokens|reduce the length of the (?:messages|prompt)|max(?:imum)?[_ ]model[_ ]len",
+    re.IGNORECASE,
+)
+_FILTER_WORDS = re.compile(
+    r"content (?:management )?(?:filter|policy)|safety (?:filter|system)|was flagged|usage policies", re.IGNORECASE
+)
+_QUOTA_WORDS = re.compile(r"credit balance is too low|used all available credits|insufficient balance", re.IGNORECASE)
+_KEY_WORDS = re.compile(r"api[ _]key (?:is )?(?:not valid|invalid)|invalid api[ _]key", re.IGNORECASE)
+_MODEL_WORDS = re.compile(r"not a valid model|model .{0,80}(?:does not exist|not found)", re.IGNORECASE)
+
+_RULES: Sequence[tuple[Container[int], frozenset[str], re.Pattern[str] | None, Fault]] = (
+    ({422}, frozenset({"no_recording"}), None, Fault.NO_RECORDING),
+    (range(400, 500), _QUOTA, None, Fault.QUOTA),
+    ({400, 403}, frozenset(), _QUOTA_WORDS, Fault.QUOTA),
+    ({400, 413, 422}, _CONTEXT, _CONTEXT_WORDS, Fault.CONTEXT_LENGTH),
+    ({400, 403, 422}, _FILTER, _FILTER_WORDS, Fault.CONTENT_FILTER),
+    ({400, 422}, _NO_MODEL, _MODEL_WORDS, Fault.NOT_FOUND),
+    ({400}, _NO_KEY, _KEY_WORDS, Fault.AUTH),
+)
+"""The first that fits wins: statuses, codes or types, words of the message, fault."""
+
+_STATUS_BY_NAME: Mapping[str, int] = {
+    **dict.fromkeys(
+        [
+            "rate_limit",
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            "too_many_requests",
+            "resource_exhausted",
+            "requests",
+            "tokens",
+        ],
+        429,
+    ),
+    **dict.fromkeys(["overloaded", "overloaded_error", "server_overloaded", "unavailable", "service_unavailable"], 503),
+    **dict.fromkeys(["timeout", "timeout_error", "request_timeout", "deadline_exceeded"], 504),
+    **dict.fromkeys(["permission_error", "permission_denied", "forbidden"], 403),
+    **dict.fromkeys(["not_found", "not_found_error", "notfounderror"], 404),
+    **dict.fromkeys(
+        ["invalid_request_error", "bad_request", "badrequesterror", "invalid_argument", "bad_request_error"], 400
+    ),
+    **dict.fromkeys(["unauthenticated", "unauthorized", "authenticationerror"], 401),
+    **dict.fromkeys(_NO_KEY, 401),
+    **dict.fromkeys(_QUOTA, 429),
+    **dict.fromkeys(_CONTEXT | _FILTER | _NO_MODEL, 400),
+    "no_recording": 422,
+}
+_SECONDS = re.compile(r"\s*\d+(?:\.\d*)?\s*")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorText:
+    """What an error object says: `code` and `kind` (its type) in lower case, the message as it came."""
+
+    code: str = ""
+    kind: str = ""
+    message: str = ""
+
+    @classmethod
+    def of(cls, error: object) -> ErrorText:
+        """From an `error` value of any shape: an object, a text, or something else."""
+        if isinstance(error, dict):
+            message = error.get("message") or error.get("detail") or error.get("msg") or error.get("error") or ""
+            kind = error.get("type") or error.get("status")
+            return cls(_name(error.get("code")), _name(kind), message if isinstance(message, str) else _short(message))
+        return cls(message=error if isinstance(error, str) else _short(error))
+
+
+def read_error(body: bytes) -> ErrorText:
+    """What the body of an error reply says, be it JSON of some shape, HTML or plain text."""
+    text = body[:20_000].decode("utf-8", "replace").strip()
+    try:
+        document: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return ErrorText(message=_plain(text[:4000]))
+    if isinstance(document, list) and document:
+        document = document[0]
+    if isinstance(document, dict) and document.get("error"):
+        inner = ErrorText.of(document["error"])
+        outer = ErrorText.of({key: value for key, value in document.items() if key != "error"})
+        return ErrorText(inner.code or outer.code, inner.kind or outer.kind, inner.message or outer.message)
+    return ErrorText.of(document)
+
+
+def status_of_error(said: ErrorText) -> int:
+    """The HTTP status that an error inside a reply with status 200 stands for; 500 where it does not say."""
+    for name in (said.code, said.kind):
+        if name.isdecimal() and len(name) == 3 and name >= "400":
+            return int(name)
+        if name in _STATUS_BY_NAME:
+            return _STATUS_BY_NAME[name]
+    return 400 if _by_words(400, said) else 500
+
+
+def classify(status: int, said: ErrorText, headers: Mapping[str, str]) -> Fault:
+    """The fault of an error reply, by its code, its well-known words, its status and `x-should-retry`."""
+    if 400 <= status < 500 and (fault := _by_words(status, said)) is not None:
+        return fault
+    if status in _BY_STATUS:
+        fault = _BY_STATUS[status]
+    elif status >= 500:
+        fault = Fault.SERVER
+    else:
+        fault = Fault.BAD_REQUEST if status >= 400 else Fault.REDIRECT if status >= 300 else Fault.MALFORMED
+    advice = headers.get("x-should-retry")
+    if advice == "true" and fault in {Fault.BAD_REQUEST, Fault.TOO_LARGE}:
+        return Fault.SERVER
+    if advice == "false" and fault in {Fault.SERVER, Fault.TIMEOUT, Fault.OVERLOADED}:
+        return Fault.BAD_REQUEST
+    return fault
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds the server asks to wait, from `retry-after-ms` or `retry-after` (seconds or a date); None if senseless.
+
+    A date is taken relative to the server's own `date`, so that a wrong clock here does no harm.
+    """
+    if (ms := _number(headers.get("retry-after-ms"))) is not None:
+        return ms / 1000
+    value = headers.get("retry-after")
+    if (seconds := _number(value)) is not None:
+        return seconds
+    until, now = _moment(value), _moment(headers.get("date")) or time.time()
+    return until - now if until is not None and until >= now else None
+
+
+def _by_words(status: int, said: ErrorText) -> Fault | None:
+    for statuses, names, words, fault in _RULES:
+        if status in statuses and (said.code in names or said.kind in names or (words and words.search(said.message))):
+            return fault
+    return None
+
+
+def _name(value: object) -> str:
+    return str(value).lower() if isinstance(value, str | int) else ""
+
+
+def _short(value: object) -> str:
+    return "" if value is None else repr(value)[:1000]
+
+
+def _plain(text: str) -> str:
+    if not text.startswith("<"):
+        return text
+    title = _TITLE.search(text)
+    return title.group(1) if title else _TAG.sub(" ", text)
+
+
+def _number(value: str | None) -> float | None:
+    if value is None or not _SECONDS.fullmatch(value):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _moment(value: str | None) -> float | None:
+    if not value:
+        return None
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

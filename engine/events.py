@@ -1,0 +1,34 @@
+"""What happens in an engine, as typed events for whoever listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.records import RunRecord, TaskResult
+from engine.report import RunReport
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run is open: `tasks` are selected, `reused` of them have their outcome already."""
+
+    record: RunRecord
+    tasks: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnded:
+    """A task has an outcome, and it is durable."""
+
+    result: TaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """Nothing of the run is open any more."""
+
+    report: RunReport
+
+
+Event = RunStarted | TaskEnded | RunEnded

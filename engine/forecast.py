@@ -1,0 +1,74 @@
+"""What a run would still do, and about what it would cost, judged by stored tasks of the same benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.calls.prices import Price
+from engine.records import RunRecord, Tally, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Tasks of a run, of which `remaining` are to be done; `calls` and `cost_usd` are estimates for those.
+
+    The estimates are means of `basis` stored tasks of this benchmark; None where there are none or the price
+    is unknown.
+    """
+
+    record: RunRecord
+    model: str
+    tasks: int
+    remaining: int
+    basis: int = 0
+    calls: float | None = None
+    cost_usd: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The forecast as `--json` shows it."""
+        return {
+            "run_id": self.record.run_id,
+            "benchmark": self.record.benchmark,
+            "model": self.model,
+            "tasks": self.tasks,
+            "stored": self.tasks - self.remaining,
+            "remaining": self.remaining,
+            "calls": self.calls,
+            "cost_usd": self.cost_usd,
+            "basis": self.basis,
+        }
+
+    def sentence(self) -> str:
+        """The forecast as a person reads it."""
+        name = f"{self.record.benchmark} × {self.model}"
+        stored = self.tasks - self.remaining
+        share = f"{self.tasks} tasks, {stored} stored ({100 * stored / self.tasks:.0f} %), {self.remaining} to do"
+        if not self.remaining:
+            return f"{name}: {share}, costs nothing"
+        calls = f"about {self.calls:.0f} calls" if self.calls is not None else f"at least {self.remaining} calls"
+        if self.cost_usd is None:
+            return f"{name}: {share}, {calls}, cost unknown"
+        return f"{name}: {share}, {calls}, about ${self.cost_usd:.4f}"
+
+
+def forecast(
+    record: RunRecord, model: str, *, tasks: int, remaining: int, before: Tally | None, price: Price | None
+) -> Forecast:
+    """The forecast by means over `before`, the finished tasks of the nearest stored run."""
+    if before is None or not before.counted or not before.calls:
+        return Forecast(record=record, model=model, tasks=tasks, remaining=remaining)
+    scale = remaining / before.finished
+    cost = None
+    if price is not None:
+        usage = Usage(round(before.input_tokens * scale), round(before.output_tokens * scale))
+        cost = price.cost_usd(usage)
+    return Forecast(
+        record=record,
+        model=model,
+        tasks=tasks,
+        remaining=remaining,
+        basis=before.finished,
+        calls=before.calls * scale,
+        cost_usd=cost,
+    )

@@ -1,0 +1,267 @@
+"""A name -> the class behind it: solvers and storage backends are found by name and never imported.
+
+The built-in folders `solvers/` and `storage/` stand beside the installed engine, and are loaded from there
+also when the folder one stands in has folders of those names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from engine.errors import SolverError
+
+BUILT_IN = Path(__file__).resolve().parent.parent
+GROUP = "engine.solvers"
+CLASS = re.compile(r"^class\s+(\w+)\s*[(:]", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class SolverCode:
+    """What a solver is made of, for a run's identity: the hash of its files, and versions of its scorers."""
+
+    source: str
+    scorers: Mapping[str, int]
+
+
+def built_in(name: str) -> ModuleType:
+    """The package `solvers` or `storage` that came with the engine."""
+    folder = BUILT_IN / name
+    for alias in (name, f"_engine_{name}"):
+        module = sys.modules.get(alias)
+        if module is None:
+            return _load_package(alias, folder)
+        if Path(getattr(module, "__file__", None) or ".").resolve().parent == folder:
+            return module
+    raise SolverError(f"two foreign packages are called {name!r} and '_engine_{name}'", hint="rename one of them")
+
+
+def find_solver(reference: str, *, folder: Path) -> type[Any]:
+    """The solver class behind a class name, file name, `path/to/file.py:Class`, `module:Class` or entry point.
+
+    Args:
+        reference: as the user gave it.
+        folder: where relative paths and a `solvers/` folder of the user's are looked for.
+
+    Raises:
+        SolverError: nothing has that name, or its file cannot be imported, or it is no solver.
+    """
+    base = built_in("solvers").SolverStrategy
+    target, _, class_name = reference.rpartition(":") if ":" in reference else (reference, "", "")
+    if target.endswith(".py") or "/" in target:
+        path = (folder / Path(target).expanduser()).resolve()
+        if not path.is_file():
+            raise SolverError(f"solver {reference!r}: there is no file {str(path)!r}", hint="check the path")
+        return _class_in(_load_file(path), class_name, base, reference)
+    if class_name:
+        return _class_in(_import(target, reference), class_name, base, reference)
+    for path in _files(folder):
+        if path.stem == reference:
+            return _class_in(_load_file(path), "", base, reference)
+        if reference in CLASS.findall(path.read_text(encoding="utf-8", errors="replace")):
+            return _class_in(_load_file(path), reference, base, reference)
+    for entry in entry_points(group=GROUP, name=reference):
+        return _class_in(_import(entry.module, reference), entry.attr, base, reference)
+    known = solver_names(folder=folder)
+    near = difflib.get_close_matches(reference, known, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    raise SolverError(f"there is no solver {reference!r}", hint=f"{guess}known: {', '.join(known)}")
+
+
+def solver_names(*, folder: Path) -> list[str]:
+    """Class names of the solvers that can be named without a path, sorted."""
+    found = {
+        name
+        for path in _files(folder)
+        for name in CLASS.findall(path.read_text(encoding="utf-8", errors="replace"))
+        if name.endswith(("Solver", "SolverStrategy", "Strategy")) and path.stem != "strategy"
+    }
+    return sorted(found | {entry.name for entry in entry_points(group=GROUP)})
+
+
+def solver_code(solver: type[Any], versions: Mapping[str, int]) -> SolverCode:
+    """The hash of the files that a solver's class is written in, and the versions of scorers they use."""
+    files: dict[str, bytes] = {}
+    scorers = dict(versions)
+    waiting = [sys.modules[cls.__module__] for cls in solver.__mro__ if cls.__module__ in sys.modules]
+    seen: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        name, file = module.__name__, getattr(module, "__file__", None)
+        if name in seen or file is None:
+            continue
+        seen.add(name)
+        if name.startswith("engine.scoring."):
+            scorers[name.removeprefix("engine.scoring.")] = int(getattr(module, "VERSION", 1))
+        elif _is_solver_file(Path(file), solver):
+            files[Path(file).name] = Path(file).read_bytes()
+            waiting.extend(_used_by(module))
+    digest = blake2b(digest_size=16)
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + files[name] + b"\0")
+    return SolverCode(digest.hexdigest(), scorers)
+
+
+def build_solver(
+    solver: type[Any], *, dataset: Any, model: str, agent: str, options: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The solver, and its options with defaults filled in.
+
+    Raises:
+        SolverError: the constructor does not take these options, or fails.
+    """
+    parameters = dict(inspect.signature(solver).parameters)
+    given = {"dataset_ref": dataset, "model": model, "agent": agent}
+    arguments = {name: value for name, value in given.items() if name in parameters}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = {n: p for n, p in parameters.items() if n not in given and p.kind in named}
+    for name in options:
+        if name not in known and not open_ended:
+            near = difflib.get_close_matches(name, known, n=1)
+            guess = f"did you mean {near[0]!r}? " if near else ""
+            takes = ", ".join(known) or "no options"
+            raise SolverError(f"solver {solver.__name__!r} has no option {name!r}", hint=f"{guess}it takes: {takes}")
+    chosen = {name: _fit(solver, name, value, known.get(name)) for name, value in options.items()}
+    missing = [n for n, p in known.items() if p.default is p.empty and n not in chosen]
+    if missing:
+        flags = " ".join(f"--{name} VALUE" for name in missing)
+        raise SolverError(f"solver {solver.__name__!r} needs the option {missing[0]!r}", hint=f"pass {flags}")
+    try:
+        built = solver(**arguments, **chosen)
+    except SolverError:
+        raise
+    except Exception as error:
+        raise SolverError(f"solver {solver.__name__!r} cannot be made: {error}", hint="check its options") from error
+    if getattr(built, "dataset_ref", None) is None:
+        built.dataset_ref = dataset
+    defaults = {n: p.default for n, p in known.items() if p.default is not p.empty}
+    return built, {**defaults, **chosen}
+
+
+def _fit(solver: type[Any], name: str, value: Any, parameter: inspect.Parameter | None) -> Any:
+    """The value as the annotation wants it: text from a command line becomes a number or a bool."""
+    kind = parameter.annotation if parameter is not None else None
+    wanted = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+    wanted = wanted.split("|", maxsplit=1)[0].strip()
+    fits: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": _boolean}
+    try:
+        if wanted in fits and isinstance(value, str):
+            return fits[wanted](value)
+        if wanted == "float" and type(value) is int:
+            return float(value)
+    except ValueError:
+        pass
+    types: dict[str, type | tuple[type, ...]] = {"int": int, "float": float, "bool": bool, "str": str}
+    if wanted in types and (not isinstance(value, types[wanted]) or (wanted == "int" and isinstance(value, bool))):
+        optional = value is None and "None" in str(kind)
+        if not optional:
+            raise SolverError(
+                f"solver {solver.__name__!r}: option {name!r} is {value!r}", hint=f"it takes a value of type {wanted}"
+            )
+    return value
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "yes", "1", "on"):
+        return True
+    if text.lower() in ("false", "no", "0", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    own = (folder / "solvers").resolve()
+    for place in dict.fromkeys((own, BUILT_IN / "solvers")):
+        if place.is_dir():
+            yield from sorted(path for path in place.glob("*.py") if path.stem not in ("__init__", "strategy"))
+
+
+def _load_package(alias: str, folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        alias, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[alias] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_file(path: Path) -> ModuleType:
+    """The module of a solver file; those of a `solvers` folder find their siblings as `solvers.name`."""
+    package = built_in("solvers")
+    if path.parent.name == "solvers" and str(path.parent) not in package.__path__:
+        package.__path__.append(str(path.parent))
+    inside = path.parent == BUILT_IN / "solvers"
+    digest = blake2b(str(path).encode(), digest_size=4).hexdigest()
+    name = f"{package.__name__}.{path.stem}" if inside else f"_engine_solver_{path.stem}_{digest}"
+    if inside and name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        del sys.modules[name]
+        raise SolverError(f"{path}:{error.lineno}: {error.msg}", hint="mend the file") from error
+    except Exception as error:
+        del sys.modules[name]
+        what = f"{type(error).__name__}: {error}"
+        raise SolverError(f"{path}: cannot be imported: {what}", hint="mend the file") from error
+    return module
+
+
+def _import(name: str, reference: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise SolverError(
+            f"solver {reference!r}: module {name!r} cannot be imported: {error}", hint="is it installed?"
+        ) from error
+
+
+def _class_in(module: ModuleType, name: str, base: type, reference: str) -> type[Any]:
+    own = {
+        n: c
+        for n, c in vars(module).items()
+        if inspect.isclass(c) and issubclass(c, base) and c.__module__ == module.__name__
+    }
+    if not name and len(own) == 1:
+        return next(iter(own.values()))
+    found = getattr(module, name, None) if name else None
+    if inspect.isclass(found) and issubclass(found, base):
+        return found
+    where = getattr(module, "__file__", module.__name__)
+    listing = ", ".join(sorted(own)) or "none; a solver is a class that inherits from SolverStrategy"
+    what = f"has no solver class {name!r}" if name else "needs the class named, as file.py:Class"
+    raise SolverError(f"solver {reference!r}: {where} {what}", hint=f"solvers there: {listing}")
+
+
+def _is_solver_file(path: Path, solver: type[Any]) -> bool:
+    home = Path(inspect.getfile(solver)).resolve().parent
+    base = BUILT_IN / "solvers"
+    path = path.resolve()
+    return (path.is_relative_to(home) or path.is_relative_to(base)) and path.name not in ("strategy.py", "__init__.py")
+
+
+def _used_by(module: ModuleType) -> Iterator[ModuleType]:
+    for value in vars(module).values():
+        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(name, str) and name in sys.modules:
+            yield sys.modules[name]

@@ -1,0 +1,68 @@
+"""The metrics of a run: its score by the solver's name, the means of what tasks measured, or the solver's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.ports import Store
+from engine.records import Outcome, RunRecord, Selection, Tally, TaskResult
+
+
+class SolvedTask(tuple[bool, Any]):  # noqa: SLOT001 - a tuple takes no slots
+    """`(solved, info)` as the seed's solvers expect it, that also knows which task it was."""
+
+    datum_index: int
+    repeat: int
+    score: float | None
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, result: TaskResult) -> SolvedTask:
+        """The task of this result."""
+        solved = cls((result.outcome is Outcome.PASSED, result.info))
+        solved.datum_index, solved.repeat = result.key.datum_index, result.key.repeat
+        solved.score, solved.outcome = result.score, result.outcome
+        return solved
+
+
+async def run_metrics(
+    solver: Any, store: Store, record: RunRecord, selection: Selection, tally: Tally
+) -> dict[str, Any]:
+    """Figures by hierarchical name, each beginning with the evaluation's name.
+
+    The score is a fraction; a custom solver's metrics are what it computed, in its own units. Means are over
+    the counted tasks that have the metric.
+    """
+    name = record.evaluation_name
+    if getattr(solver, "scoring_method", "") == "Custom":
+        return {f"{name}/{key}": value for key, value in (await _custom(solver, store, record, selection)).items()}
+    metrics: dict[str, Any] = {} if tally.score is None else {name: tally.score}
+    if tally.detailed:
+        metrics.update({f"{name}/{key}": value for key, value in (await _means(store, record, selection)).items()})
+    return metrics
+
+
+async def _custom(solver: Any, store: Store, record: RunRecord, selection: Selection) -> Mapping[str, Any]:
+    solved = [
+        SolvedTask.of(result)
+        async for chunk in store.results(record.run_id)
+        for result in chunk
+        if result.outcome.counted and (result.key.datum_index, result.key.repeat) in selection
+    ]
+    computed: Mapping[str, Any] = solver.get_evaluation_metrics(solved) if solved else {}
+    return computed
+
+
+async def _means(store: Store, record: RunRecord, selection: Selection) -> dict[str, float]:
+    sums: dict[str, list[float]] = {}
+    async for chunk in store.results(record.run_id):
+        for result in chunk:
+            if result.score is None or (result.key.datum_index, result.key.repeat) not in selection:
+                continue
+            figures = {**result.metrics, **dict.fromkeys(result.tags, result.score)}
+            for name, value in figures.items():
+                total = sums.setdefault(name, [0.0, 0.0])
+                total[0] += value
+                total[1] += 1
+    return {name: total / count for name, (total, count) in sorted(sums.items())}

@@ -1,0 +1,191 @@
+"""An order -> a run with its provider, its identity and its place in the store; nothing is sent."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from engine import plan
+from engine.calls.desk import Line, Meter
+from engine.calls.prices import Price
+from engine.config import Bench
+from engine.forecast import Forecast, forecast
+from engine.models import ModelName
+from engine.ports import Store
+from engine.prepare import Order, Prepared, prepare
+from engine.progress import Progress
+from engine.providers import Desk, Providers, fixed_sampling
+from engine.records import Outcome, RunRecord, Tally, TaskResult
+from engine.run import Run
+from engine.stream import TaskStream
+from engine.task import Setting
+
+SCORED = frozenset(outcome.value for outcome in Outcome if outcome.counted)
+MOST_RUNS_COMPARED = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mode:
+    """How to treat what is stored already; see the table in the design, section 5."""
+
+    force: bool = False
+    retry_errors: bool = False
+    regrade: bool = False
+    offline: bool = False
+
+    def again(self, status: str) -> frozenset[str]:
+        """The outcomes that are done once more, for a run that was found `new`, `open` or `ended`."""
+        if self.regrade:
+            return SCORED | {Outcome.ERRORED.value}
+        if self.retry_errors or status == "open":
+            return frozenset({Outcome.ERRORED.value})
+        return frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A prepared run whose model, provider and identity are known."""
+
+    prepared: Prepared
+    model: ModelName
+    desk: Desk
+    parts: Mapping[str, Any]
+    record: RunRecord
+    fixed: Mapping[str, Any]
+    price: Price | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A run that can go, and what is needed to report on it."""
+
+    known: Known
+    run: Run
+    remaining: plan.Remaining
+
+
+class Opener:
+    """Opens runs in one store, with one set of providers."""
+
+    def __init__(self, bench: Bench, providers: Providers, store: Store, *, folder: Path, home: Path) -> None:
+        self._bench = bench
+        self._providers = providers
+        self._store = store
+        self._folder = folder
+        self._home = home
+
+    async def know(self, order: Order, mode: Mode) -> Known:
+        """Prepare the order, and find its model and identity; in a new generation where it is forced.
+
+        Raises:
+            EngineError: something about it is wrong; see `prepare` and `Providers.resolve`.
+        """
+
+        def work() -> Prepared:
+            return prepare(order, folder=self._folder, home=self._home)
+
+        prepared = await anyio.to_thread.run_sync(work)
+        model = await self._providers.resolve(order.model)
+        desk = self._providers.desk(model.provider or model.base_url, order.api_key_env)
+        names = (order.model, f"{desk.name}::{model.model}")
+        name = next((each for each in names if each in self._bench.models), "")
+        fixed = fixed_sampling(self._bench, desk.provider, name)
+        parts = prepared.parts(model, desk.calls.endpoint.identity, fixed)
+        newest = await self._store.newest_run(plan.scope(parts))
+        generation = (newest["generation"] if newest else 0) + (1 if mode.force and newest else 0)
+        return Known(
+            prepared=prepared,
+            model=model,
+            desk=desk,
+            parts=parts,
+            record=prepared.record(parts, model, generation=generation, now=time.time()),
+            fixed=fixed,
+            price=self._price(name),
+        )
+
+    async def open(self, known: Known, mode: Mode, *, ended: Callable[[TaskResult], None]) -> Opened:
+        """Make the run in the store, or find it there, and what remains of it."""
+        prepared, record = known.prepared, known.record
+        run_id, status = await self._store.open_run(record)
+        again = mode.again(status)
+        remaining = await self._remaining(known, again)
+        progress = Progress(
+            run_id=run_id,
+            benchmark=record.benchmark,
+            model=prepared.order.model,
+            tasks=prepared.selection.size,
+            reused=remaining.done,
+            before=await self._store.tally(run_id, prepared.selection) if remaining.done else Tally(),
+        )
+        stream = TaskStream(run_id=run_id, dataset=prepared.rows, remaining=remaining, store=self._store, again=again)
+        open_tasks = max(1, min(known.desk.calls.slots.ceiling * 5 // 4 + 8, len(remaining)))
+        run = Run(
+            setting=self._setting(known, mode, progress.meter, open_tasks),
+            stream=stream,
+            store=self._store,
+            progress=progress,
+            open_tasks=open_tasks,
+            lanes=known.desk.lanes,
+            ended=ended,
+        )
+        return Opened(known=known, run=run, remaining=remaining)
+
+    async def forecast(self, known: Known, mode: Mode) -> Forecast:
+        """What the run would still do; nothing is stored."""
+        selection = known.prepared.selection
+        remaining = await self._remaining(known, mode.again("open"))
+        before = None
+        for other in await self._store.find_runs(benchmark=known.record.benchmark, limit=MOST_RUNS_COMPARED):
+            before = await self._store.tally(other["run_id"], selection)
+            if before.counted:
+                break
+        return forecast(
+            known.record,
+            known.prepared.order.model,
+            tasks=selection.size,
+            remaining=len(remaining),
+            before=before,
+            price=known.price,
+        )
+
+    async def nearest(self, known: Known) -> list[tuple[str, Any, Any]] | None:
+        """What sets the run apart from the nearest stored one of its benchmark; None where there is none."""
+        others = await self._store.find_runs(benchmark=known.record.benchmark, limit=MOST_RUNS_COMPARED)
+        compared = [plan.differences(known.parts, json.loads(other["parts"])) for other in others]
+        return min(compared, key=len, default=None)
+
+    async def _remaining(self, known: Known, again: frozenset[str]) -> plan.Remaining:
+        remaining = plan.Remaining(known.prepared.selection)
+        async for chunk in self._store.finished(known.record.run_id):
+            remaining.mark((index, repeat) for index, repeat, outcome in chunk if outcome not in again)
+        return remaining
+
+    def _setting(self, known: Known, mode: Mode, meter: Meter, open_tasks: int) -> Setting:
+        record = known.record
+        return Setting(
+            run_id=record.run_id,
+            solver=known.prepared.solver,
+            desk=known.desk.calls,
+            line=Line(run_id=record.run_id, price=known.price, offline=mode.offline or mode.regrade, meter=meter),
+            model=known.model.model,
+            provider=known.desk.name,
+            scope=record.scope,
+            generation=record.generation,
+            defaults=known.prepared.defaults,
+            fixed=known.fixed,
+            threads=anyio.CapacityLimiter(open_tasks),
+            folders=self._home / "work" / record.run_id,
+        )
+
+    def _price(self, name: str) -> Price | None:
+        prices = self._bench.models[name].prices if name else None
+        if prices is None:
+            return None
+        return Price(input=prices.input, output=prices.output, cached_input=prices.cached_input)

@@ -1,0 +1,168 @@
+"""What is asked for -> what can be run: the dataset opened, the solver built, the identity known, nothing sent."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from engine import plan
+from engine.errors import DatasetError, SolverError
+from engine.load import SolverCode, build_solver, find_solver, solver_code
+from engine.models import ModelName
+from engine.ports import Dataset
+from engine.records import RunRecord, Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One run as it is asked for: a dataset, a solver, a model, and which rows."""
+
+    dataset: str
+    solver: str | type[Any]
+    model: str
+    subset: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    choice: plan.Choice = field(default_factory=plan.Choice)
+    tags: tuple[str, ...] = ()
+    name: str = ""
+    api_key_env: str = ""
+    check_compatibility: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that lacks only its provider and its place in the store."""
+
+    order: Order
+    solver: Any
+    dataset: Dataset
+    rows: Dataset
+    selection: Selection
+    options: Mapping[str, Any]
+    code: SolverCode
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Sampling where neither a call nor the configuration says more."""
+        return {"temperature": 0, **self.solver.sampling}
+
+    def parts(self, model: ModelName, provider_identity: str, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """What the run's identity is made from, part by part."""
+        return {
+            "dataset": self.rows.fingerprint,
+            "subset": self.order.subset,
+            "solver": type(self.solver).__name__,
+            "options": dict(self.options),
+            "model": model.model,
+            "provider": provider_identity,
+            "agent": "",
+            "sampling": {**self.defaults, **fixed},
+            "solver_source": self.code.source,
+            "scorers": dict(self.code.scorers),
+        }
+
+    def record(self, parts: Mapping[str, Any], model: ModelName, *, generation: int, now: float) -> RunRecord:
+        """The run as it is stored."""
+        name = self.solver.evaluation_name()
+        return plan.record(
+            parts,
+            generation=generation,
+            planned=self.selection.size,
+            repeats=self.selection.repeats,
+            benchmark=self.order.name or name,
+            evaluation_name=name,
+            dataset=self.dataset.name,
+            dataset_fingerprint=self.rows.fingerprint,
+            subset=self.order.subset,
+            solver=type(self.solver).__name__,
+            model=model.model,
+            provider=model.provider or model.base_url,
+            agent="",
+            environment=json.dumps(environment()),
+            tags=self.order.tags,
+            created_at=now,
+        )
+
+
+def prepare(order: Order, *, folder: Path, home: Path) -> Prepared:
+    """Find, read and check everything that a run needs on this machine; blocks while files are read.
+
+    Raises:
+        DatasetError: the dataset cannot be read, is empty, or does not fit the solver.
+        SolverError: the solver cannot be found or built.
+    """
+    from engine.data.reference import open_dataset
+
+    found = order.solver if isinstance(order.solver, type) else find_solver(order.solver, folder=folder)
+    dataset = open_dataset(order.dataset, subset=order.subset, folder=folder, home=home)
+    custom = getattr(found, "scoring_method", "") == "Custom"
+    given = str(dataset.path) if custom and dataset.path is not None and dataset.path.is_dir() else dataset
+    solver, options = build_solver(found, dataset=given, model=order.model, agent="", options=order.options)
+    if order.check_compatibility:
+        check_compatible(solver, dataset)
+    rows: Dataset = Listed(dataset, _custom_tasks(solver)) if custom else dataset
+    return Prepared(
+        order=order,
+        solver=solver,
+        dataset=dataset,
+        rows=rows,
+        selection=plan.select(len(rows), order.choice),
+        options=options,
+        code=solver_code(found, solver.scorer_versions()),
+    )
+
+
+def check_compatible(solver: Any, dataset: Dataset) -> None:
+    """Whether one of the solver's datasets is part of this dataset's name or path, whatever the case.
+
+    Raises:
+        DatasetError: none is.
+    """
+    names = list(solver.compatible_datasets())
+    places = f"{dataset.name}\n{dataset.path or ''}".lower()
+    if "*" in names or any(name.lower() in places for name in names):
+        return
+    raise DatasetError(
+        f"solver {solver.name!r} is not made for dataset {dataset.name!r}: it takes {', '.join(names) or 'none'}",
+        hint="choose another solver, or pass --check_compatibility false",
+    )
+
+
+def environment() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    from engine import __version__
+
+    return {"engine": __version__, "python": platform.python_version(), "platform": platform.platform()}
+
+
+def _custom_tasks(solver: Any) -> list[dict[str, Any]]:
+    tasks = solver.get_custom_tasks()
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise SolverError(
+            f"solver {solver.name!r}: get_custom_tasks returned {type(tasks).__name__}", hint="return dicts"
+        )
+    return tasks
+
+
+class Listed:
+    """The custom tasks of a solver as a dataset: asked for once, hashed in order into the fingerprint."""
+
+    def __init__(self, source: Dataset, tasks: list[dict[str, Any]]) -> None:
+        self.name = source.name
+        self.path = source.path
+        self._tasks = tasks
+        encoded = json.dumps(tasks, sort_keys=True, default=str).encode()
+        self.fingerprint = blake2b(source.fingerprint.encode() + encoded, digest_size=16).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def read(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """`(index, task)` for these indices, or for all."""
+        for index in range(len(self._tasks)) if indices is None else indices:
+            yield index, self._tasks[index]

@@ -1,0 +1,83 @@
+"""What a run has done so far, as counters that whoever shows them may read at any time."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from engine.calls.desk import Meter
+from engine.records import Outcome, Tally, TaskResult
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Counts of one run: `before` from earlier processes, the rest from this one."""
+
+    run_id: str
+    benchmark: str
+    model: str
+    tasks: int
+    before: Tally = field(default_factory=Tally)
+    reused: int = 0
+    """Tasks that had their outcome when the run was opened."""
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    values: float = 0.0
+    squares: float = 0.0
+    fractional: int = 0
+    meter: Meter = field(default_factory=Meter)
+    """Requests sent and faults met, counted where they are sent."""
+    without_request: int = 0
+    """Tasks done now that needed no request."""
+    cost_usd: float | None = 0.0
+    passed_over: int = 0
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    def add(self, result: TaskResult) -> None:
+        """Count a task that has just been kept."""
+        self.outcomes[result.outcome] += 1
+        self.without_request += not result.requests
+        if self.cost_usd is not None:
+            self.cost_usd = None if result.cost_usd is None else self.cost_usd + result.cost_usd
+        if result.score is not None:
+            self.values += result.score
+            self.squares += result.score * result.score
+            self.fractional += result.outcome is Outcome.SCORED
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent for this run in this process, failed ones too."""
+        return self.meter.requests
+
+    @property
+    def done(self) -> int:
+        """Tasks that have an outcome, from now and before."""
+        return self.reused + sum(self.outcomes.values())
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since this process began with the run, until it ended."""
+        return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def rate(self) -> float:
+        """Tasks done here, a second."""
+        elapsed = self.elapsed_s
+        return sum(self.outcomes.values()) / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds to go at this rate; None while there is none."""
+        return (self.tasks - self.done) / self.rate if self.rate > 0 else None
+
+    def tally(self) -> Tally:
+        """The score so far: what was done before and now."""
+        outcomes = Counter(self.before.outcomes)
+        outcomes.update(self.outcomes)
+        return Tally(
+            outcomes=outcomes,
+            values=self.before.values + self.values,
+            squares=self.before.squares + self.squares,
+            fractional=self.before.fractional + self.fractional,
+        )

@@ -1,0 +1,159 @@
+"""Providers as configured -> desks that make calls; one desk for each, shared by all runs of an engine."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from engine.calls.desk import CallDesk
+from engine.calls.retry import RetryPolicy
+from engine.calls.slots import Slots
+from engine.config import Bench, Provider
+from engine.environment import Environment
+from engine.errors import EndpointError
+from engine.models import ModelName, find_model, parse_model
+from engine.ports import Endpoint, Store
+
+LANES = 8
+"""Runs of one provider that hand out tasks at a time; the next starts when one has handed out its last."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """A provider in use."""
+
+    name: str
+    provider: Provider
+    calls: CallDesk
+    lanes: anyio.CapacityLimiter
+    probed: bool = False
+
+
+class Providers:
+    """Makes each provider's endpoint when first needed, probes it once, closes them all."""
+
+    def __init__(self, bench: Bench, environment: Environment, store: Store, *, folder: Path) -> None:
+        self._bench = bench
+        self._environment = environment
+        self._store = store
+        self._folder = folder
+        self._desks: dict[str, Desk] = {}
+        self._lock = anyio.Lock()
+
+    @property
+    def configured(self) -> Mapping[str, Provider]:
+        """Providers by name, the simulated one always among them."""
+        return {"simulated": Provider(kind="simulated"), **self._bench.providers}
+
+    async def resolve(self, name: str) -> ModelName:
+        """The model behind a name; a bare one is looked up in the configured providers, the default one first.
+
+        Raises:
+            ConfigError: no such provider.
+            EndpointError: a provider that had to be asked cannot be reached.
+        """
+        parsed = parse_model(name, providers=self.configured)
+        if parsed.provider or parsed.base_url:
+            return parsed
+        for known in self._bench.models:
+            full = parse_model(known, providers=self.configured)
+            if full.provider and find_model(name, [full.model]):
+                return full
+        return await self._ask_for(parsed)
+
+    async def _ask_for(self, parsed: ModelName) -> ModelName:
+        names = [n for n, p in self._bench.providers.items() if p.kind == "openai"]
+        first = self._bench.engine.default_provider
+        names.sort(key=lambda n: n != first)
+        usable = [n for n in names if self._has_key(n)] or names
+        if not usable:
+            raise EndpointError(
+                f"model {parsed.model!r}: no provider is configured",
+                hint="write provider::model, or https://host/v1::model, or add a [providers.NAME] section",
+            )
+        for name in usable if len(usable) > 1 else ():
+            await self.probe(name, "")
+            found = find_model(parsed.model, getattr(self._desks[name].calls.endpoint, "listing", ()))
+            if found:
+                return ModelName(provider=name, model=found, base_url="")
+        return ModelName(provider=usable[0], model=parsed.model, base_url="")
+
+    def _has_key(self, name: str) -> bool:
+        variable = self._bench.providers[name].api_key_env
+        return not variable or self._environment.secret(variable) is not None
+
+    def desk(self, name: str, api_key_env: str = "") -> Desk:
+        """The desk of a provider by name, or of a base URL; a missing key is found by `probe`."""
+        if name not in self._desks:
+            provider = self.configured.get(name) or Provider(base_url=name, api_key_env=api_key_env)
+            endpoint = self._endpoint(provider)
+            ceiling = provider.max_concurrent or self._bench.engine.max_concurrent
+            limits = self._bench.engine
+            calls = CallDesk(
+                endpoint,
+                name=name,
+                store=self._store,
+                slots=Slots(ceiling),
+                policy=RetryPolicy(
+                    max_attempts=limits.max_attempts,
+                    attempt_timeout_s=limits.attempt_timeout_s,
+                    call_deadline_s=limits.call_deadline_s,
+                ),
+            )
+            self._desks[name] = Desk(name, provider, calls, anyio.CapacityLimiter(LANES))
+        return self._desks[name]
+
+    async def probe(self, name: str, api_key_env: str) -> None:
+        """Check once, at no cost, that the provider can be used.
+
+        Raises:
+            EndpointError: its key variable is not set, it cannot be reached, or it refuses the key.
+        """
+        desk = self.desk(name, api_key_env)
+        if desk.provider.api_key_env:
+            self._environment.require_secret(desk.provider.api_key_env, where=f"provider {name!r}")
+        async with self._lock:
+            if not desk.probed:
+                await desk.calls.endpoint.probe()
+                desk.probed = True
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are with any provider now."""
+        return sum(desk.calls.slots.in_flight for desk in self._desks.values())
+
+    def drain(self) -> None:
+        """Let requests in flight end, and start none."""
+        for desk in self._desks.values():
+            desk.calls.drain()
+
+    async def aclose(self) -> None:
+        """Close every endpoint."""
+        for desk in self._desks.values():
+            await desk.calls.endpoint.aclose()
+
+    def _endpoint(self, provider: Provider) -> Endpoint:
+        """The endpoint of its kind, from the module of that name in `engine/endpoints`."""
+        key = self._environment.secret(provider.api_key_env) if provider.api_key_env else None
+        module = {"openai": "openai_sdk" if provider.client == "sdk" else "openai_chat"}.get(
+            provider.kind, provider.kind
+        )
+        make: Callable[..., Endpoint] = importlib.import_module(f"engine.endpoints.{module}").make
+        return make(provider, key=key, folder=self._folder, max_concurrent=self._ceiling(provider))
+
+    def _ceiling(self, provider: Provider) -> int:
+        return provider.max_concurrent or self._bench.engine.max_concurrent
+
+
+def fixed_sampling(bench: Bench, provider: Provider, model: str) -> dict[str, Any]:
+    """What the configuration sets for a model's calls: [sampling], then the model's own, then extra bodies."""
+    config = bench.models.get(model)
+    layers: list[Mapping[str, Any]] = [bench.sampling.model_dump(exclude_none=True), provider.extra_body]
+    if config is not None:
+        layers += [config.sampling.model_dump(exclude_none=True), config.extra_body]
+    return {name: value for layer in layers for name, value in layer.items()}

@@ -1,0 +1,80 @@
+"""THE RUN LOOP: workers of each run pull tasks from its stream, solve them, and keep how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from engine.ports import Store
+from engine.progress import Progress
+from engine.records import TaskKey, TaskResult
+from engine.stream import TaskStream
+from engine.task import Setting, do_task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One benchmark for one model, ready to go."""
+
+    setting: Setting
+    stream: TaskStream
+    store: Store
+    progress: Progress
+    open_tasks: int
+    """Somewhat more than requests in flight: tasks that sleep or score leave no slot idle."""
+    lanes: anyio.CapacityLimiter
+    """How many runs of one provider hand out tasks at a time."""
+    ended: Callable[[TaskResult], None]
+
+
+async def run_all(runs: Sequence[Run]) -> None:
+    """Do every task of every run that remains; returns when none is open.
+
+    Raises:
+        StorageError: nothing can be kept any more; what was finished is.
+    """
+    async with anyio.create_task_group() as group:
+        for run in runs:
+            group.start_soon(_drive, run)
+
+
+async def _drive(run: Run) -> None:
+    await run.lanes.acquire_on_behalf_of(run.stream)
+    try:
+        async with anyio.create_task_group() as workers:
+            for _ in range(run.open_tasks):
+                workers.start_soon(_work, run)
+    finally:
+        _leave_lane(run)
+        with anyio.CancelScope(shield=True):
+            await run.stream.stop()
+
+
+async def _work(run: Run) -> None:
+    while (task := await run.stream.next()) is not None:
+        key = task.key
+        try:
+            result = await do_task(run.setting, key, task.datum_id, task.datum)
+            await _settle(run, key, result)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await run.store.release_tasks([key])
+            raise
+    _leave_lane(run)  # the next run starts while the last tasks of this one are still open: no barrier
+
+
+async def _settle(run: Run, key: TaskKey, result: TaskResult | None) -> None:
+    if result is None:
+        await run.store.release_tasks([key])
+        run.progress.passed_over += 1
+        return
+    await run.store.finish_task(result)
+    run.progress.add(result)
+    run.ended(result)
+
+
+def _leave_lane(run: Run) -> None:
+    if run.stream in run.lanes.statistics().borrowers:
+        run.lanes.release_on_behalf_of(run.stream)

@@ -1,0 +1,258 @@
+"""One task: a datum put to a solver, its calls charged to it, and how it ended."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from engine.calls.desk import CallDesk, Line, Served
+from engine.calls.keys import draw_key, draws_are_shared, encode_body, request_hash
+from engine.errors import CallError, DrainError, EngineError, NotStoredError, SolverError, StorageError
+from engine.ports import Solver, current_task
+from engine.records import Completion, Outcome, Request, Score, TaskKey, TaskResult
+
+LAST_LINES = 12
+"""Of a solver's traceback, how many lines are kept with the task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the tasks of a run have in common."""
+
+    run_id: str
+    solver: Solver
+    desk: CallDesk
+    line: Line
+    model: str
+    provider: str
+    scope: str
+    generation: int
+    defaults: Mapping[str, Any]
+    """Sampling that a call may change."""
+    fixed: Mapping[str, Any]
+    """Sampling that the run's configuration sets; it wins over what a solver asks for."""
+    threads: anyio.CapacityLimiter
+    """For plain `solve`s: as many as there are open tasks."""
+    folders: Path
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What one task used."""
+
+    calls: int = 0
+    cached_calls: int = 0
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    uncached_cost_usd: float | None = 0.0
+    last: Completion | None = None
+    cut: bool = False
+    folders: list[Path] = field(default_factory=list)
+
+    def charge(self, served: Served) -> None:
+        """Count one call."""
+        completion = served.completion
+        self.calls += 1
+        self.cached_calls += not served.requests
+        self.requests += served.requests
+        self.input_tokens += completion.usage.input_tokens or 0
+        self.output_tokens += completion.usage.output_tokens or 0
+        self.uncached_cost_usd = _sum(self.uncached_cost_usd, completion.cost_usd)
+        if served.requests:
+            self.cost_usd = _sum(self.cost_usd, completion.cost_usd)
+        self.last = completion
+        self.cut = self.cut or completion.finish_reason == "length"
+
+
+class TaskScope:
+    """The door between a task's sessions and the calls: an `engine.ports.Caller`."""
+
+    __slots__ = ("_drawn", "_setting", "index", "ledger", "repeat")
+
+    def __init__(self, setting: Setting, index: int, repeat: int) -> None:
+        self._setting = setting
+        self.index = index
+        self.repeat = repeat
+        self.ledger = Ledger()
+        self._drawn: dict[bytes, int] = {}
+
+    async def complete(self, messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> Completion:
+        """The completion for these messages; see `engine.ports.Caller`."""
+        setting = self._setting
+        served = await setting.desk.complete(self._request(messages, sampling), setting.line)
+        self.ledger.charge(served)
+        return served.completion
+
+    def folder(self, label: str) -> Path:
+        """A new folder under the run's own; the label is only part of its name."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:40] or "session"
+        self._setting.folders.mkdir(parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix=f"{self.index}-{name}-", dir=self._setting.folders))
+        self.ledger.folders.append(path)
+        return path
+
+    def _request(self, messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> Request:
+        setting = self._setting
+        chosen = {**setting.defaults, **sampling, **setting.fixed}
+        body = {"model": setting.model, "messages": messages}
+        body.update((name, chosen[name]) for name in sorted(chosen) if chosen[name] is not None)
+        encoded = encode_body(body)
+        request = request_hash(setting.desk.endpoint.identity, encoded)
+        nth = self._drawn.get(request, 0)
+        self._drawn[request] = nth + 1
+        key = draw_key(request, repeat=self.repeat, nth=nth, scope=self._draw_scope(shared=draws_are_shared(body)))
+        return Request(key=key, provider=setting.provider, model=setting.model, body=encoded)
+
+    def _draw_scope(self, *, shared: bool) -> str:
+        setting = self._setting
+        if shared:  # a forced generation buys anew, once for all its tasks
+            return f"{setting.scope}/{setting.generation}" if setting.generation else ""
+        return f"{setting.scope}/{setting.generation}/{self.index}"
+
+
+async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str, Any]) -> TaskResult | None:
+    """How the task ended; None where it could not be done now and stays to be done.
+
+    Raises:
+        StorageError: nothing can be kept any more.
+    """
+    began = time.monotonic()
+    scope = TaskScope(setting, key.datum_index, key.repeat)
+    token = current_task.set(scope)
+    error: Mapping[str, Any] | None = None
+    score = Score(value=0.0, outcome=Outcome.ERRORED)
+    try:
+        score = settle(verdict(await _solve(setting, datum)), scope.ledger)
+    except (NotStoredError, DrainError):
+        return None
+    except StorageError:
+        raise
+    except Exception as failure:  # noqa: BLE001 - a solver may raise anything; the task ends as errored
+        error = describe(failure)
+    finally:
+        current_task.reset(token)
+        for folder in scope.ledger.folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    return _result(key, datum_id, score, error, scope.ledger, time.monotonic() - began)
+
+
+async def _solve(setting: Setting, datum: dict[str, Any]) -> Any:
+    solve = setting.solver.solve
+    if inspect.iscoroutinefunction(solve):
+        return await solve(datum)
+    given = await anyio.to_thread.run_sync(solve, datum, limiter=setting.threads, abandon_on_cancel=True)
+    return await given if inspect.isawaitable(given) else given
+
+
+def verdict(given: Any) -> Score:
+    """A `Score` from what `solve` returned.
+
+    Raises:
+        SolverError: it is neither a bool, nor `(bool, info)`, nor a `Score` with a value in 0-1.
+    """
+    if isinstance(given, Score):
+        if not 0.0 <= given.value <= 1.0:
+            raise SolverError(f"solve returned a score of {given.value!r}", hint="a Score's value is in 0-1")
+        return given
+    if isinstance(given, tuple) and len(given) == 2:
+        solved, info = given
+        if isinstance(solved, (bool, int)) and solved in (0, 1):
+            return Score(value=float(solved), info=info)
+    elif isinstance(given, (bool, int)) and given in (0, 1):
+        return Score(value=float(given))
+    elif type(given).__name__ in ("bool_", "bool") and hasattr(given, "item"):
+        return Score(value=float(given.item()))
+    raise SolverError(f"solve returned {given!r:.80}", hint="return a bool, (bool, info) or a Score")
+
+
+def settle(score: Score, ledger: Ledger) -> Score:
+    """The score with its outcome: a verdict without an answer is told by the last reply.
+
+    A reply that was cut and could be read is judged; one that was cut and says nothing is `truncated`.
+    """
+    if score.outcome not in (None, Outcome.UNPARSED) or score.value > 0:
+        return _with(score, score.outcome or (Outcome.PASSED if score.value == 1 else Outcome.SCORED))
+    last = ledger.last
+    read = score.outcome is None and score.answer is not None
+    if last is None or read:
+        return _with(score, score.outcome or Outcome.FAILED)
+    if last.refusal or last.finish_reason == "content_filter":
+        return _with(score, Outcome.REFUSED)
+    if last.finish_reason == "length":
+        return _with(score, Outcome.TRUNCATED)
+    if not last.text.strip() and not last.tool_calls:
+        return _with(score, Outcome.EMPTY)
+    return _with(score, score.outcome or Outcome.FAILED)
+
+
+def describe(failure: Exception) -> dict[str, Any]:
+    """What is kept of a failure: code, class of fault, message, and the end of a solver's traceback."""
+    if isinstance(failure, CallError):
+        return {"code": failure.code, "class": failure.fault, "message": failure.message, "status": failure.status}
+    if isinstance(failure, EngineError):
+        return {"code": failure.code, "class": type(failure).__name__, "message": failure.message}
+    frames = "".join(traceback.format_exception(failure)).splitlines()[-LAST_LINES:]
+    return {
+        "code": "solver",
+        "class": type(failure).__name__,
+        "message": str(failure)[:500] or type(failure).__name__,
+        "traceback": "\n".join(frames),
+    }
+
+
+def _result(
+    key: TaskKey, datum_id: str, score: Score, error: Mapping[str, Any] | None, ledger: Ledger, duration_s: float
+) -> TaskResult:
+    outcome = score.outcome or Outcome.FAILED
+    return TaskResult(
+        key=key,
+        datum_id=datum_id,
+        outcome=outcome,
+        score=score.value if outcome.counted else None,
+        answer=score.answer,
+        metrics=score.metrics,
+        tags=score.tags,
+        info=score.info,
+        error=error,
+        cut=ledger.cut,
+        calls=ledger.calls,
+        cached_calls=ledger.cached_calls,
+        requests=ledger.requests,
+        input_tokens=ledger.input_tokens,
+        output_tokens=ledger.output_tokens,
+        cost_usd=ledger.cost_usd,
+        uncached_cost_usd=ledger.uncached_cost_usd,
+        duration_s=duration_s,
+        ended_at=time.time(),
+    )
+
+
+def _with(score: Score, outcome: Outcome) -> Score:
+    if score.outcome is outcome:
+        return score
+    value = score.value if outcome.answered else 0.0
+    return Score(
+        value=value,
+        outcome=outcome,
+        answer=score.answer,
+        metrics=score.metrics,
+        tags=score.tags,
+        info=score.info,
+    )
+
+
+def _sum(total: float | None, cost: float | None) -> float | None:
+    return None if total is None or cost is None else total + cost
