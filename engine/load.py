@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import entry_points
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +25,8 @@ from engine.errors import SolverError
 
 BUILT_IN = Path(__file__).resolve().parent.parent
 GROUP = "engine.solvers"
+LOADING = RLock()
+"""Held while a module is loaded by path: `sys.modules` shows it to other threads before it is whole."""
 CLASS = re.compile(r"^class\s+(\w+)\s*[(:]", re.MULTILINE)
 
 
@@ -38,12 +41,13 @@ class SolverCode:
 def built_in(name: str) -> ModuleType:
     """The package `solvers` or `storage` that came with the engine."""
     folder = BUILT_IN / name
-    for alias in (name, f"_engine_{name}"):
-        module = sys.modules.get(alias)
-        if module is None:
-            return _load_package(alias, folder)
-        if Path(getattr(module, "__file__", None) or ".").resolve().parent == folder:
-            return module
+    with LOADING:
+        for alias in (name, f"_engine_{name}"):
+            module = sys.modules.get(alias)
+            if module is None:
+                return _load_package(alias, folder)
+            if Path(getattr(module, "__file__", None) or ".").resolve().parent == folder:
+                return module
     raise SolverError(f"two foreign packages are called {name!r} and '_engine_{name}'", hint="rename one of them")
 
 
@@ -57,7 +61,11 @@ def find_solver(reference: str, *, folder: Path) -> type[Any]:
     Raises:
         SolverError: nothing has that name, or its file cannot be imported, or it is no solver.
     """
-    base = built_in("solvers").SolverStrategy
+    with LOADING:
+        return _find(reference, built_in("solvers").SolverStrategy, folder)
+
+
+def _find(reference: str, base: type, folder: Path) -> type[Any]:
     target, _, class_name = reference.rpartition(":") if ":" in reference else (reference, "", "")
     if target.endswith(".py") or "/" in target:
         path = (folder / Path(target).expanduser()).resolve()

@@ -94,6 +94,7 @@ class Opener:
         prepared = await anyio.to_thread.run_sync(work)
         model = await self._providers.resolve(order.model)
         desk = self._providers.desk(model.provider or model.base_url, order.api_key_env)
+        await self._providers.identify(desk, prepared.solver.evaluation_name())
         names = (order.model, f"{desk.name}::{model.model}")
         name = next((each for each in names if each in self._bench.models), "")
         fixed = fixed_sampling(self._bench, desk.provider, name)

@@ -148,6 +148,10 @@ class Dataset(Protocol):
         """`(index, row)` for the ascending `indices`, or for all rows; blocking, reads as it goes."""
         ...
 
+    def datum_id(self, row: Mapping[str, Any]) -> str:
+        """How the dataset names this row; empty where it does not."""
+        ...
+
 
 class Caller(Protocol):
     """What a session needs of the engine: one call, made or served from the store, charged to the task."""

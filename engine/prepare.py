@@ -166,3 +166,7 @@ class Listed:
         """`(index, task)` for these indices, or for all."""
         for index in range(len(self._tasks)) if indices is None else indices:
             yield index, self._tasks[index]
+
+    def datum_id(self, row: Mapping[str, Any]) -> str:
+        """The `id` of the task, where the solver gave it one."""
+        return str(row.get("id", ""))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -14,6 +17,7 @@ from engine.calls.desk import CallDesk
 from engine.calls.retry import RetryPolicy
 from engine.calls.slots import Slots
 from engine.config import Bench, Provider
+from engine.endpoints.openai_chat import OpenAIChat
 from engine.environment import Environment
 from engine.errors import EndpointError
 from engine.models import ModelName, find_model, parse_model
@@ -32,6 +36,7 @@ class Desk:
     calls: CallDesk
     lanes: anyio.CapacityLimiter
     probed: bool = False
+    identified: bool = False
 
 
 class Providers:
@@ -108,6 +113,25 @@ class Providers:
             self._desks[name] = Desk(name, provider, calls, anyio.CapacityLimiter(LANES))
         return self._desks[name]
 
+    async def identify(self, desk: Desk, benchmark: str) -> None:
+        """Let a loopback URL stand for what our own server behind it answers from: a new port is no new provider.
+
+        Where nothing answers, as on a rerun from the store alone, it stands for what it stood for last time.
+        """
+        endpoint = desk.calls.endpoint
+        if desk.identified or not isinstance(endpoint, OpenAIChat) or not is_loopback(desk.provider.base_url):
+            return
+        desk.identified = True
+        try:
+            await endpoint.probe()
+        except EndpointError:
+            stored = await self._store.find_runs(benchmark=benchmark, limit=100)
+            here = (json.loads(run["parts"])["provider"] for run in stored if run["provider"] == desk.name)
+            endpoint.identity = next(here, endpoint.identity)
+        else:
+            desk.probed = not desk.provider.api_key_env
+            endpoint.identity = endpoint.served_identity or endpoint.identity
+
     async def probe(self, name: str, api_key_env: str) -> None:
         """Check once, at no cost, that the provider can be used.
 
@@ -148,6 +172,15 @@ class Providers:
 
     def _ceiling(self, provider: Provider) -> int:
         return provider.max_concurrent or self._bench.engine.max_concurrent
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the URL is of this machine."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def fixed_sampling(bench: Bench, provider: Provider, model: str) -> dict[str, Any]:

@@ -268,10 +268,9 @@ class Tally:
     """Counts over the finished tasks of a run.
 
     `values` and `squares` are the sums of score and score squared over counted tasks. The cluster fields are
-    sums over data (the repeats of a datum are one cluster): `clusters` data, `cluster_square` of each datum's
-    sum of scores, `cluster_square` of its square, `cluster_cross` of that sum times the number of its
-    counted repeats, `cluster_count_square` of that number squared. `detailed` counts tasks with metrics or
-    tags of their own.
+    sums over data, the repeats of a datum being one cluster: `clusters` counts data, `cluster_square` sums the
+    square of each datum's sum of scores, `cluster_cross` that sum times its counted repeats,
+    `cluster_count_square` those repeats squared. `detailed` counts tasks with metrics or tags of their own.
     """
 
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)

@@ -87,7 +87,7 @@ class TaskStream:
         }
         ours = set(await self._store.claim_tasks(list(wanted), again=self._again))
         self._remaining.mark((key.datum_index, key.repeat) for key in ours)
-        self._ready.extend(Task(key, datum_id(row), row) for key, row in wanted.items() if key in ours)
+        self._ready.extend(Task(key, self._dataset.datum_id(row), row) for key, row in wanted.items() if key in ours)
 
     async def _wait_for_others(self) -> None:
         await anyio.sleep(self._poll_s)
@@ -96,10 +96,3 @@ class TaskStream:
             self._remaining.mark((index, repeat) for index, repeat, _ in chunk)
         self._rows = self._open()
 
-
-def datum_id(row: dict[str, Any]) -> str:
-    """How the dataset names this row; empty where it does not."""
-    for name in ("id", "task_id", "question_id", "key", "datum_id"):
-        if name in row:
-            return str(row[name])
-    return ""

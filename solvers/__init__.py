@@ -1,5 +1,5 @@
 """Solvers, one file each; `from solvers import SolverStrategy` is the way in for a new one."""
 
-from solvers.strategy import Outcome, Score, Session, SolverScoringMethod, SolverStrategy, Text
+from .strategy import Outcome, Score, Session, SolverScoringMethod, SolverStrategy, Text
 
 __all__ = ["Outcome", "Score", "Session", "SolverScoringMethod", "SolverStrategy", "Text"]

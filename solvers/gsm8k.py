@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from engine.errors import SolverError
 from engine.records import Outcome, Score
 from engine.scoring.number import extract_marked, extract_number, gold_number, same_number, show_number
-from solvers.strategy import SolverStrategy
+
+from .strategy import SolverStrategy
 
 
 class Example(NamedTuple):

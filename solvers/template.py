@@ -17,7 +17,8 @@ from typing import Any
 from engine.errors import SolverError
 from engine.records import Outcome, Score
 from engine.scoring.judges import judge_named, judge_version
-from solvers.strategy import SolverStrategy
+
+from .strategy import SolverStrategy
 
 STEP = re.compile(r"\.([^.\[\]]+)|\[([^\[\]]+)\]")
 PATH = re.compile(rf"([^.\[\]]+)((?:{STEP.pattern})*)")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from solvers.strategy import SolverStrategy
+from .strategy import SolverStrategy
 
 
 class ThreeDigitAdditionDatum(BaseModel):

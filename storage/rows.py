@@ -61,24 +61,24 @@ def real(number: float | None) -> float | None:
 def to_json(value: Any) -> str:
     """JSON text of any value; what JSON cannot hold is made plain: NaN null, objects their text."""
     try:
-        return clean(_TO_JSON(value))
+        text = clean(_TO_JSON(value))
+        if "\\u0000" not in text:
+            return text
     except (TypeError, ValueError, RecursionError):
-        return clean(_TO_JSON(_plain(value, _DEEPEST)))
+        pass
+    return clean(_TO_JSON(_plain(value, _DEEPEST)))
 
 
 def _plain(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int):
-        return whole(value)
-    if isinstance(value, float):
-        return real(value)
-    if depth:
-        if isinstance(value, Mapping):
-            return {str(key): _plain(item, depth - 1) for key, item in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [_plain(item, depth - 1) for item in value]
-    return str(value) if depth else "..."
+    if isinstance(value, str | int | float):
+        return clean(value) if isinstance(value, str) else whole(value) if isinstance(value, int) else real(value)
+    if depth and isinstance(value, Mapping):
+        return {clean(str(key)): _plain(item, depth - 1) for key, item in value.items()}
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, depth - 1) for item in value]
+    return clean(str(value)) if depth else "..."
 
 
 def body_hash(request: str, response: str, text: str, extras: str) -> str:

@@ -52,9 +52,10 @@ async def open_store(
 ) -> AsyncIterator[SqliteStore]:
     """The store in this file (`bench.db`, `sqlite:///bench.db`); the file and its folder are made where missing.
 
-    A relative path is relative to `folder`, or to the current one. With `read_only` the file must be there, nothing is changed, and everything that would write raises. While
-    the disk is full, writes wait up to `full_wait_s` and `on_trouble` hears of it. What was submitted is
-    written before this ends, also when the surrounding tasks were cancelled.
+    A relative path is relative to `folder`, or to the current one. With `read_only` the file must be there,
+    nothing is changed, and everything that would write raises. While the disk is full, writes wait up to
+    `full_wait_s` and `on_trouble` hears of it. What was submitted is written before this ends, also when the
+    surrounding tasks were cancelled.
 
     Raises:
         ConfigError: the URL is not one of SQLite, or names no file.

@@ -38,6 +38,8 @@ CLAIM_CALLS = SQLITE(statements.CLAIM_CALLS)
 CLAIM_TASKS = SQLITE(statements.CLAIM_TASKS)
 END_LEASES = SQLITE(statements.END_LEASES)
 RELEASE = SQLITE(statements.RELEASE)
+ATTEMPTS_OF = SQLITE(statements.ATTEMPTS_OF)
+STORED_SINCE = SQLITE(statements.STORED_SINCE)
 DELETE_ORPHANS = SQLITE(statements.DELETE_ORPHANS)
 
 _MOST_ROWS = 64
@@ -130,7 +132,7 @@ class BatchWriter:
                 if kind is Kind.RELEASE:
                     attempts += payload[1]
         if calls:
-            self._insert_calls(cursor, calls, bodies)
+            attempts = self._insert_calls(cursor, calls, bodies, attempts)
         self._insert(cursor, statements.INSERT_ATTEMPTS, attempts)
         self._insert(cursor, statements.UPSERT_TASKS, tasks)
         if ended:
@@ -165,14 +167,25 @@ class BatchWriter:
             for place in places:
                 results[place] = batch[place].payload in ours
 
-    def _insert_calls(self, cursor: sqlite3.Cursor, calls: list[Row], bodies: list[Row]) -> None:
+    def _insert_calls(
+        self, cursor: sqlite3.Cursor, calls: list[Row], bodies: list[Row], attempts: list[Row]
+    ) -> list[Row]:
+        """Those of the attempts that are still to be stored."""
         # Ids that grow keep both tables append-only; the write lock is held, so nobody else takes them.
-        last = cursor.execute(statements.LAST_BODY).fetchone()[0]
+        last = cursor.execute(statements.LAST_ID).fetchone()[0]
         ids = range(last + 1, last + 1 + len(calls))
         stored = self._insert(cursor, statements.INSERT_CALLS, [(n, *row) for n, row in zip(ids, calls, strict=True)])
         self._insert(cursor, statements.INSERT_BODIES, [(n, *row) for n, row in zip(ids, bodies, strict=True)])
-        if stored < len(calls):
-            cursor.execute(DELETE_ORPHANS, (last,))
+        if stored == len(calls):
+            return attempts
+        # Some were there: from another node, or of a caller that was cancelled in the middle and says it again.
+        cursor.execute(DELETE_ORPHANS, (last,))
+        keys = {row[0] for row in calls}
+        new = {row[0] for row in cursor.execute(STORED_SINCE, (last,)).fetchall()}
+        known = set(cursor.execute(ATTEMPTS_OF, (json.dumps(list(keys)),)).fetchall())
+        twice = keys if len(keys) < len(calls) else keys - new
+        once = dict.fromkeys(row for row in attempts if row[0] in twice and row not in known)
+        return [row for row in attempts if row[0] not in twice] + list(once)
 
     def _insert(self, cursor: sqlite3.Cursor, insert: Insert, rows: Sequence[Row]) -> int:
         """How many rows were stored; a power of two of them at a time, so that few texts are prepared."""

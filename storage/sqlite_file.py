@@ -230,4 +230,4 @@ _TROUBLES = {
 
 def _damaged(path: Path, what: str) -> StorageError:
     hint = f"keep a copy, then save what can be read: sqlite3 {path.name} .recover | sqlite3 saved.db"
-    return StorageError(f"the database {str(path)!r} is damaged: {what}", hint=hint)
+    return StorageError(f"the database {str(path)!r} is damaged: {' '.join(what.split())}", hint=hint)

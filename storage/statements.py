@@ -54,7 +54,12 @@ INSERT_BODIES = Insert("bodies", ("id", "request", "response", "text", "extras",
 INSERT_ATTEMPTS = Insert(
     "attempts", ("request_key", "started_at", "class", "status", "seconds", "message", "request_id")
 )
-LAST_BODY = "SELECT coalesce(max(id), 0) FROM bodies"
+ATTEMPTS_OF = """
+SELECT request_key, started_at, class, status, seconds, message, request_id FROM attempts
+WHERE request_key IN (SELECT key FROM {KEYS_1})"""
+LAST_ID = """
+SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM calls UNION ALL SELECT max(id) FROM bodies) AS ids"""
+STORED_SINCE = "SELECT request_key FROM calls WHERE id > $1"
 DELETE_ORPHANS = "DELETE FROM bodies WHERE id > $1 AND id NOT IN (SELECT id FROM calls WHERE id > $1)"
 COMPLETION_COLUMNS = """
     request_key, provider, model, request, response, text, finish_reason,

@@ -53,7 +53,7 @@ class BatchedStore(Reading, Store):
         self._heart: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._looks = 0
-        self._found_gone = False
+        self._left = 0
 
     @property
     def node(self) -> Node:
@@ -159,19 +159,19 @@ class BatchedStore(Reading, Store):
                 return  # whoever writes next hears of it
 
     async def _expire_gone(self) -> bool:
-        """Let the nodes whose process is gone leave; whether there were any.
+        """Let the nodes whose process is gone leave; whether some left since this was asked.
 
         Who asks while another one looks shares the look after that.
         """
-        asked = self._looks
+        looks, left = self._looks, self._left
         async with self._looking:
-            if self._looks == asked:
-                self._looks, self._found_gone = asked + 1, False
+            if self._looks == looks:
+                self._looks += 1
                 gone = [node_id for node_id, is_dead, _ in await self._not_left() if is_dead]
                 if gone:
                     await self._run(*_left(gone))
-                    self._found_gone = True
-            return self._found_gone
+                    self._left += len(gone)
+            return self._left > left
 
     async def _not_left(self) -> list[tuple[str, bool, bool]]:
         """`(node id, process is gone, heartbeat is over)` of the other nodes that have not left."""

@@ -18,6 +18,7 @@ from engine.cli.flags import Batch, RunFlags, read_batch
 from engine.cli.logs import log_events, open_log
 from engine.cli.show import final_lines
 from engine.config import ErrorLimit
+from engine.errors import one_error
 from engine.report import RunReport
 
 DONE, SHORT, INTERRUPTED = 0, 1, 128
@@ -69,6 +70,11 @@ class _Ending:
     async def go(self) -> int:
         engine = Engine(self.batch.bench, folder=self.batch.folder)
         log = open_log(verbose=self.flags.verbose, quiet=self.flags.quiet, folder=engine.environment.home / "logs")
+        with one_error():
+            await self._run(engine, log)
+        return self._end()
+
+    async def _run(self, engine: Engine, log: Any) -> None:
         async with engine, log_events(engine, log):
             with anyio.CancelScope() as work:
                 async with anyio.create_task_group() as group:
@@ -76,7 +82,6 @@ class _Ending:
                     async with shown(engine, quiet=self.flags.quiet or self.flags.json):
                         self.reports = await engine.run_orders(self.batch.orders, mode=self.flags.mode)
                     group.cancel_scope.cancel()
-        return self._end()
 
     async def _listen(self, engine: Engine, work: anyio.CancelScope) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

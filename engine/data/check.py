@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
@@ -115,4 +116,5 @@ def _keep(kept: Path, stamp: Stamp, summary: Summary) -> None:
         part.write_text(json.dumps({"stamp": stamp, "summary": asdict(summary)}), encoding="utf-8")
         part.replace(kept)
     except OSError:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

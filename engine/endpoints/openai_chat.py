@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
+import anyio
 
 from engine.config import Provider
 from engine.endpoints import faults
-from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_listing, refusal
+from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_identity, read_listing, refusal
 from engine.endpoints.replies import read_reply
-from engine.endpoints.streams import StreamReader
+from engine.endpoints.streams import GRACE_S, StreamReader, asking_for_stream
 from engine.environment import Secret
 from engine.errors import AttemptError
 from engine.models import normalise_base_url
@@ -50,8 +52,8 @@ class OpenAIChat:
 
     `identity` is what request keys hold; `key` is sent as a bearer token, `key_name` is the variable it came from,
     for messages; `headers` are sent with every request. `max_connections` bounds open sockets (0: no bound); the
-    wait for one is not counted as the endpoint's time. With `stream`, the body must ask for a stream. After a
-    probe, `listing` holds the ids of the models that the endpoint lists.
+    wait for one is not counted as the endpoint's time. With `stream`, a stream is asked for. After a probe,
+    `listing` holds the ids of the models that the endpoint lists.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings of one connection pool
@@ -68,6 +70,7 @@ class OpenAIChat:
     ) -> None:
         self.identity = identity
         self.listing: tuple[str, ...] = ()
+        self.served_identity = ""
         self._base_url = base_url.rstrip("/")
         self._url = f"{self._base_url}/chat/completions"
         self._key = key
@@ -103,7 +106,8 @@ class OpenAIChat:
         try:
             response = await session.get(f"{self._base_url}/models", timeout=timeout, allow_redirects=False)
             try:
-                self.listing = read_listing(await _read(response, LISTING_LIMIT_BYTES))
+                body = await _read(response, LISTING_LIMIT_BYTES)
+                self.listing, self.served_identity = read_listing(body), read_identity(body)
             finally:
                 response.release()
         except _FOREIGN as error:
@@ -141,6 +145,8 @@ class OpenAIChat:
         timeout = self._timeout
         if timeout.total != timeout_s:
             timeout = self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
+        if self._stream:
+            body = asking_for_stream(body)
         data: Any = body if len(body) < _LARGE_BYTES else io.BytesIO(body)
         started = perf_counter()
         try:
@@ -162,17 +168,17 @@ class OpenAIChat:
     async def _read_stream(self, response: aiohttp.ClientResponse, started: float) -> Reply:
         _check_head(response, self._limit_bytes)
         reader = StreamReader(status=response.status, headers=response.headers)
-        size = 0
-        try:
-            while piece := await response.content.readany():
-                if (size := size + len(piece)) > self._limit_bytes:
-                    raise faults.too_large(self._limit_bytes, status=response.status, headers=response.headers)
-                reader.feed(piece, at_s=perf_counter() - started)
-        except (aiohttp.ClientError, OSError):
-            # After [DONE] only the end of the transfer is missing, and the answer is whole.
-            if not reader.done:
-                raise
-        return reader.reply(latency_s=perf_counter() - started)
+        content, size = response.content, 0
+        while not reader.done and (piece := await content.readany()):
+            if (size := size + len(piece)) > self._limit_bytes:
+                raise faults.too_large(self._limit_bytes, status=response.status, headers=response.headers)
+            reader.feed(piece, at_s=perf_counter() - started)
+        latency_s = perf_counter() - started
+        if reader.done and not content.at_eof():
+            # The answer is whole; what is missing is the end of the transfer, and a failure there is none of it.
+            with anyio.move_on_after(GRACE_S), suppress(aiohttp.ClientError, OSError):
+                await content.readany()
+        return reader.reply(latency_s=latency_s)
 
 
 _FOREIGN = (AttemptError, aiohttp.ClientError, OSError)

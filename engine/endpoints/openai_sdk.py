@@ -6,7 +6,8 @@ The SDK sends; it neither retries nor follows redirects, and what it would parse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from engine.endpoints import faults
 from engine.endpoints.openai_chat import BODY_LIMIT_BYTES, Revealing
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_listing, refusal
 from engine.endpoints.replies import read_reply
-from engine.endpoints.streams import StreamReader
+from engine.endpoints.streams import GRACE_S, StreamReader, asking_for_stream
 from engine.environment import Secret
 from engine.errors import AttemptError
 from engine.models import normalise_base_url
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _KEEPALIVE_S = 15.0
 _CONNECT_S = 30.0
+_LARGE_BYTES = 2**20
 
 
 class OpenAISdk:
@@ -145,15 +147,18 @@ class OpenAISdk:
     async def _send(self, client: openai.AsyncOpenAI, body: bytes, timeout_s: float) -> Reply:
         import httpx2
 
+        if self._stream:
+            body = asking_for_stream(body)
+        content, headers = _content(body)
         started = perf_counter()
         try:
             with anyio.fail_after(timeout_s):
                 response: Any = await client.post(
                     "/chat/completions",
                     cast_to=httpx2.Response,
-                    content=body,
+                    content=content,
                     options={
-                        "headers": self._sent_headers,
+                        "headers": {**self._sent_headers, **headers},
                         "timeout": httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S), pool=None),
                         "follow_redirects": False,
                     },
@@ -180,16 +185,19 @@ class OpenAISdk:
                 raise faults.too_large(self._limit_bytes, status=status, headers=headers)
             return read_reply(raw, status=status, headers=headers, latency_s=perf_counter() - started)
         reader, size = StreamReader(status=status, headers=headers), 0
-        try:
-            async for piece in response.aiter_raw():
-                if (size := size + len(piece)) > self._limit_bytes:
-                    raise faults.too_large(self._limit_bytes, status=status, headers=headers)
-                reader.feed(piece, at_s=perf_counter() - started)
-        except _transport_errors():
-            # After [DONE] only the end of the transfer is missing, and the answer is whole.
-            if not reader.done:
-                raise
-        return reader.reply(latency_s=perf_counter() - started)
+        pieces = response.aiter_raw()
+        async for piece in pieces:
+            if (size := size + len(piece)) > self._limit_bytes:
+                raise faults.too_large(self._limit_bytes, status=status, headers=headers)
+            reader.feed(piece, at_s=perf_counter() - started)
+            if reader.done:
+                break
+        latency_s = perf_counter() - started
+        if reader.done:
+            # The answer is whole; what is missing is the end of the transfer, and a failure there is none of it.
+            with anyio.move_on_after(GRACE_S), suppress(*_transport_errors()):
+                await anext(pieces, b"")
+        return reader.reply(latency_s=latency_s)
 
     async def _check(self, response: httpx2.Response) -> None:
         # Before the SDK reads anything: it would keep an error body of any size, and decompress.
@@ -210,6 +218,18 @@ class OpenAISdk:
         if failed.fault is Fault.CONNECTION and self._served and faults.is_disconnect(error):
             return faults.stale(error)
         return failed
+
+
+def _content(body: bytes) -> tuple[bytes | AsyncIterator[bytes], Mapping[str, str]]:
+    # aiohttp warns of large bytes, which it writes at one go.
+    if len(body) < _LARGE_BYTES:
+        return body, {}
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), _LARGE_BYTES):
+            yield body[start : start + _LARGE_BYTES]
+
+    return pieces(), {"Content-Length": str(len(body))}
 
 
 def _stream_class() -> Any:

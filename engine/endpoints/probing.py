@@ -46,6 +46,16 @@ def read_listing(body: bytes) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
+def read_identity(body: bytes) -> str:
+    """What one of our own loopback servers says it answers from, in a reply to `GET /models`; else empty."""
+    try:
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    identity = document.get("identity") if isinstance(document, dict) else None
+    return identity if isinstance(identity, str) else ""
+
+
 def _id(entry: object) -> str:
     if not isinstance(entry, dict):
         return ""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import Provider
+from engine.endpoints.loopback import LoopbackEndpoint
 from engine.endpoints.server import Answer, ChatRequest
-from engine.endpoints.simulated import LoopbackEndpoint
 from engine.environment import Secret
 from engine.errors import DatasetError
 

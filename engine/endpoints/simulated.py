@@ -6,7 +6,6 @@ repeated exactly; faults hit attempts, not requests, so that every request can b
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import random
@@ -18,12 +17,11 @@ from statistics import NormalDist
 from typing import Any
 
 from engine.config import Provider
-from engine.endpoints.openai_chat import OpenAIChat
-from engine.endpoints.server import Answer, ChatRequest, Loopback, Responder, count_tokens
+from engine.endpoints.loopback import LoopbackEndpoint
+from engine.endpoints.server import Answer, ChatRequest, count_tokens
 from engine.endpoints.sums import choose, last_sum, wants_only
 from engine.environment import Secret
 from engine.errors import ConfigError
-from engine.records import Reply
 
 _RULES = 1
 """Raised when the same parameters begin to give other answers."""
@@ -141,48 +139,6 @@ class Simulated:
         if missing <= 0:
             return answer
         return (_FILLER * (missing * 4 // len(_FILLER) + 1))[: missing * 4 - 1].rstrip() + "\n" + answer
-
-
-class LoopbackEndpoint:
-    """An `engine.ports.Endpoint` over a loopback server of its own, started by the first request."""
-
-    def __init__(self, responder: Responder, *, stream: bool = False) -> None:
-        self.identity = responder.identity
-        self.listing: tuple[str, ...] = (responder.model,)
-        self.server = Loopback(responder)
-        self._stream = stream
-        self._client: OpenAIChat | None = None
-        self._starting = asyncio.Lock()
-
-    async def send(self, body: bytes, *, timeout_s: float) -> Reply:
-        """The reply to one request; see `engine.endpoints.openai_chat`.
-
-        Raises:
-            AttemptError: anything else than a usable reply.
-        """
-        return await (self._client or await self._start()).send(body, timeout_s=timeout_s)
-
-    async def probe(self) -> None:
-        """Start the server where it is not running yet.
-
-        Raises:
-            EndpointError: it cannot be started.
-        """
-        await (self._client or await self._start()).probe()
-
-    async def aclose(self) -> None:
-        """Close connections and end the server."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-        await self.server.aclose()
-
-    async def _start(self) -> OpenAIChat:
-        async with self._starting:
-            if self._client is None:
-                base_url = await self.server.start()
-                self._client = OpenAIChat(base_url, identity=self.identity, stream=self._stream)
-            return self._client
 
 
 class SimulatedEndpoint(LoopbackEndpoint):

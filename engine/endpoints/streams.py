@@ -11,6 +11,17 @@ from engine.endpoints.replies import build_reply, read_reply
 from engine.errors import AttemptError
 from engine.records import Fault, Reply
 
+GRACE_S = 0.1
+"""How long the end of a transfer is waited for once `[DONE]` has come, so that the connection can be used again."""
+
+
+def asking_for_stream(body: bytes) -> bytes:
+    """The body of a request, asking for a stream and its usage; as it is where it says itself whether to stream."""
+    if b'"stream":' in body or not body.endswith(b"}"):
+        return body
+    comma = b"" if body.endswith(b"{}") else b","
+    return body[:-1] + comma + b'"stream":true,"stream_options":{"include_usage":true}}'
+
 
 class StreamReader:
     """Takes the bytes of a stream as they come, in pieces of any size, and gives the reply they hold.

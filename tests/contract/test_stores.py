@@ -1,0 +1,541 @@
+"""The battery that every store must pass: what goes in comes out, nothing is bought or done twice.
+
+A new backend is one more line in `BACKENDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from engine.errors import StorageError
+from engine.ports import Store
+from engine.records import Attempt, Completion, Outcome, RunRecord, Selection, Tally, TaskKey, TaskResult, Usage
+from storage import backend
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKENDS: dict[str, Callable[[Path], str]] = {"sqlite": lambda folder: f"sqlite:///{folder / 'sub' / 'bench.db'}"}
+HUGE = 10**30
+
+
+@pytest.fixture(params=list(BACKENDS))
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a database can be, that is not there yet."""
+    return BACKENDS[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    async with opened(url) as store:
+        yield store
+
+
+def opened(url: str, **options: Any) -> AbstractAsyncContextManager[Store]:
+    return backend(url).open_store(url, **options)
+
+
+def run(**changes: Any) -> RunRecord:
+    texts = ("run_id", "identity", "scope", "benchmark", "evaluation_name", "dataset", "dataset_fingerprint", "subset")
+    more = ("solver", "options", "model", "provider", "agent", "sampling", "parts")
+    fields = {name: name for name in (*texts, *more)} | {"generation": 0, "repeats": 1, "planned": 10}
+    return RunRecord(**(fields | changes))
+
+
+def completion(key: str = "key", **changes: Any) -> Completion:
+    fields: dict[str, Any] = {
+        "provider": "https://host/v1",
+        "model": "m",
+        "request": '{"messages":[]}',
+        "response": '{"choices":[]}',
+        "text": "The answer is 5. ü",
+        "finish_reason": "stop",
+        "created_at": 12.5,
+    }
+    return Completion(request_key=key, **(fields | changes))
+
+
+def result(index: int = 0, repeat: int = 0, outcome: Outcome = Outcome.PASSED, **changes: Any) -> TaskResult:
+    score = {Outcome.PASSED: 1.0, Outcome.ERRORED: None, Outcome.SKIPPED: None}.get(outcome, 0.0)
+    return TaskResult(key=TaskKey("run", index, repeat), outcome=outcome, **({"score": score} | changes))
+
+
+def attempt(started_at: float = 1.0, **changes: Any) -> Attempt:
+    return Attempt(**({"started_at": started_at, "fault": "ok", "seconds": 0.5, "status": 200} | changes))
+
+
+async def results(store: Store, run_id: str = "run") -> list[TaskResult]:
+    return [each async for chunk in store.results(run_id) for each in chunk]
+
+
+async def finished(store: Store, run_id: str = "run") -> list[tuple[int, int, str]]:
+    return [each async for chunk in store.finished(run_id) for each in chunk]
+
+
+@contextmanager
+def process(url: str, body: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process with the store open as `store`; it runs the body, and is killed -9 at the end at the latest."""
+    lines = "\n".join("        " + line for line in body.strip().splitlines())
+    script = (
+        "import asyncio, os, sys\n"
+        "from engine.records import *\n"
+        "from storage import backend\n"
+        "def say(text): os.write(1, f'{text}\\n'.encode())\n"
+        "async def main(url):\n"
+        f"    async with backend(url).open_store(url) as store:\n{lines}\n"
+        "asyncio.run(main(sys.argv[1]))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    ) as other:
+        try:
+            yield other
+        finally:
+            other.kill()
+
+
+def kill_and_leave_unburied(other: subprocess.Popen[str]) -> None:
+    other.kill()
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+
+
+# --- runs -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_is_made_once_and_found_again(store: Store) -> None:
+    assert await store.open_run(run()) == ("run_id", "new")
+    assert await store.open_run(run(run_id="another")) == ("run_id", "open")
+    await store.end_run("run_id")
+    assert await store.open_run(run()) == ("run_id", "ended")
+    assert await store.open_run(run(run_id="forced", generation=1)) == ("forced", "new")
+
+
+async def test_a_run_comes_out_as_a_row_with_every_field(store: Store) -> None:
+    record = run(tags=("a", "b"), created_at=5.0, environment='{"python": 3}')
+    await store.open_run(record)
+    [row] = await store.find_runs(benchmark="benchmark", model="model")
+    assert {name: row[name] for name in ("run_id", "sampling", "planned", "parts", "environment")} == {
+        "run_id": "run_id", "sampling": "sampling", "planned": 10, "parts": "parts", "environment": '{"python": 3}',
+    }  # fmt: skip
+    assert (row["tags"], row["created_at"], row["status"], row["ended_at"]) == ('["a","b"]', 5.0, "open", None)
+
+
+async def test_a_larger_selection_raises_the_planned_tasks_and_a_smaller_one_does_not(store: Store) -> None:
+    for planned in (10, 100, 20):
+        await store.open_run(run(planned=planned))
+    [row] = await store.find_runs()
+    assert row["planned"] == 100
+
+
+async def test_the_newest_run_of_a_scope_is_that_of_the_highest_generation(store: Store) -> None:
+    await store.open_run(run(run_id="a", generation=1, created_at=1.0))
+    await store.open_run(run(run_id="b", identity="other code", generation=1, created_at=2.0))
+    await store.open_run(run(run_id="c", identity="older", generation=0, created_at=3.0))
+    newest = await store.newest_run("scope")
+    assert newest is not None
+    assert newest["run_id"] == "b"
+    assert await store.newest_run("another scope") is None
+
+
+async def test_runs_are_found_newest_first_by_benchmark_and_model(store: Store) -> None:
+    for n, (benchmark, model) in enumerate([("x", "m"), ("x", "k"), ("y", "m")]):
+        await store.open_run(run(run_id=str(n), identity=str(n), benchmark=benchmark, model=model, created_at=n + 1.0))
+    assert [row["run_id"] for row in await store.find_runs()] == ["2", "1", "0"]
+    assert [row["run_id"] for row in await store.find_runs(benchmark="x")] == ["1", "0"]
+    assert [row["run_id"] for row in await store.find_runs(model="m", limit=1)] == ["2"]
+
+
+# --- what goes in comes out -------------------------------------------------------------------------------------
+
+COMPLETIONS = [
+    completion(),
+    completion(choices=("The answer is 5. ü",), usage=Usage(1, 2, 3, 4), cost_usd=0.25, ttft_s=0.1, latency_s=0.5),
+    completion(choices=("one", "two"), refusal="no", reasoning="because", tool_calls=({"id": "1", "n": [1]},)),
+    completion(text="", finish_reason="length", attempts=3, queue_s=1.5, usage=Usage(0, 0)),
+    completion(choices=("another",)),
+]
+
+
+@pytest.mark.parametrize("given", COMPLETIONS)
+async def test_a_completion_comes_out_as_it_went_in(url: str, given: Completion) -> None:
+    async with opened(url) as store:
+        await store.finish_call(given, [attempt()])
+        assert await store.lookup("key") == given
+        assert await store.lookup("another key") is None
+    async with opened(url) as store:
+        assert await store.lookup("key") == given
+
+
+async def test_a_task_comes_out_as_it_went_in(store: Store) -> None:
+    given = result(
+        3,
+        1,
+        Outcome.SCORED,
+        score=0.25,
+        datum_id="d3",
+        answer="42",
+        metrics={"f1": 0.5},
+        tags=("easy",),
+        info={"why": ["ü", None, 1.5]},
+        error={"code": "call"},
+        cut=True,
+        calls=2,
+        cached_calls=1,
+        requests=4,
+        input_tokens=10,
+        output_tokens=20,
+        cost_usd=None,
+        uncached_cost_usd=0.5,
+        duration_s=1.5,
+        ended_at=9.0,
+    )
+    await store.finish_task(given)
+    assert await results(store) == [given]
+    assert await results(store, "another run") == []
+
+
+async def test_text_that_no_database_takes_is_made_clean_and_its_neighbours_are_kept(store: Store) -> None:
+    bad = "a\ud800b\0c\udfffé"
+    many = [store.finish_call(completion(f"good {n}"), []) for n in range(20)]
+    given = completion("bad", request=bad, response=bad, text=bad, choices=(bad,), refusal=bad, model=bad)
+    message = attempt(message=bad, request_id=bad)
+    await asyncio.gather(*many, store.finish_call(given, [message]), store.release_call(bad, [message]))
+    clean = "a\ufffdb\ufffdc\ufffdé"
+    assert await store.lookup("bad") == replace(
+        given, request=clean, response=clean, text=clean, choices=(clean,), refusal=clean, model=clean
+    )
+    assert None not in await asyncio.gather(*(store.lookup(f"good {n}") for n in range(20)))
+    await store.finish_task(result(answer=bad, info={bad: bad}, datum_id=bad, error={"message": bad}, tags=(bad,)))
+    [found] = await results(store)
+    assert (found.answer, found.datum_id, found.tags) == (clean, clean, (clean,))
+    assert clean in repr(found.error)
+    assert "\ud800" not in repr(found)
+
+
+async def test_numbers_that_no_database_takes_become_unknown(store: Store) -> None:
+    await store.finish_call(
+        completion(usage=Usage(HUGE, -HUGE, 3, 2**63 - 1), cost_usd=math.nan, latency_s=math.inf, queue_s=math.nan), []
+    )
+    found = await store.lookup("key")
+    assert found is not None
+    assert found.usage == Usage(None, None, 3, 2**63 - 1)
+    assert (found.cost_usd, found.latency_s, found.queue_s) == (None, 0.0, 0.0)
+    await store.finish_task(
+        result(score=math.nan, metrics={"x": math.inf, "y": 1.0}, info=[math.nan, HUGE, {1, 2}], cost_usd=math.inf)
+    )
+    [task] = await results(store)
+    assert (task.score, task.metrics, task.info, task.cost_usd) == (None, {"y": 1.0}, [None, None, [1, 2]], None)
+
+
+async def test_info_that_json_cannot_hold_is_made_plain(store: Store) -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    await store.finish_task(result(info={"path": Path("x"), 1: {"deep": circle}, "bytes": b"x"}))
+    [task] = await results(store)
+    assert (task.info["path"], task.info["bytes"]) == ("x", "b'x'")
+
+
+async def test_a_row_that_cannot_be_stored_fails_alone(store: Store) -> None:
+    writes = [store.finish_task(result(n)) for n in range(30)]
+    writes.insert(15, store.finish_task(result(HUGE)))
+    ended = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(each) for each in ended if each is not None] == [StorageError]
+    assert isinstance(ended[15], StorageError)
+    assert [index for index, _, _ in await finished(store)] == list(range(30))
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------
+
+
+async def test_finished_tasks_come_in_chunks_in_task_order(store: Store) -> None:
+    keys = [(index, repeat) for index in range(700) for repeat in range(2)]
+    await asyncio.gather(*(store.finish_task(result(*key)) for key in reversed(keys)))
+    assert await finished(store) == [(*key, "passed") for key in keys]
+    chunks = [chunk async for chunk in store.results("run")]
+    assert max(len(chunk) for chunk in chunks) <= 1000
+    assert [each.key[1:] for chunk in chunks for each in chunk] == keys
+
+
+async def test_a_later_result_takes_the_place_of_the_earlier_one(store: Store) -> None:
+    await store.finish_task(result(outcome=Outcome.ERRORED, error={"code": "call"}))
+    await store.finish_task(result(answer="5"))
+    assert await results(store) == [result(answer="5")]
+
+
+async def test_claimed_and_finished_tasks_are_not_handed_out(url: str) -> None:
+    keys = [TaskKey("run", n, 0) for n in range(6)]
+    async with opened(url) as ours, opened(url) as theirs:
+        assert await ours.claim_tasks(keys[:2]) == keys[:2]
+        await theirs.finish_task(result(2, outcome=Outcome.ERRORED))
+        await theirs.finish_task(result(3))
+        assert await theirs.claim_tasks(keys) == keys[4:]
+        assert await ours.claim_tasks(keys) == keys[:2], "whose claim it is gets it again"
+        assert await ours.claim_tasks(keys, again=frozenset({"errored", "skipped"})) == keys[:3]
+        await ours.release_tasks(keys[:1])
+        await ours.release_tasks(keys[4:])
+        assert await theirs.claim_tasks(keys) == [keys[0], *keys[4:]], "nobody gives back what others hold"
+        await ours.finish_task(result(1))
+        assert await theirs.claim_tasks(keys) == [keys[0], *keys[4:]]
+        assert await ours.claim_tasks([]) == []
+
+
+async def test_a_node_that_has_left_holds_nothing(url: str) -> None:
+    keys = [TaskKey("run", n, 0) for n in range(3)]
+    async with opened(url) as ours:
+        async with opened(url) as theirs:
+            await theirs.claim_tasks(keys)
+            await theirs.claim_call("key")
+        assert await ours.claim_tasks(keys) == keys
+        assert await ours.claim_call("key") is True
+
+
+TALLIED = [
+    result(0, 0, cost_usd=0.5, uncached_cost_usd=1.0, calls=2, cached_calls=1, requests=3, input_tokens=7, cut=True),
+    result(0, 1, Outcome.FAILED, metrics={"x": 1.0}),
+    result(1, 0, Outcome.SCORED, score=0.5, output_tokens=2**62, tags=("t",)),
+    result(1, 1, Outcome.ERRORED, input_tokens=2**62, output_tokens=2**62),
+    result(2, 0, Outcome.UNPARSED, output_tokens=2**62),
+    result(2, 1, Outcome.SKIPPED),
+    result(3, 0, cost_usd=None),
+    result(3, 2),
+]
+
+
+def counted_by_hand(selection: Selection) -> Tally:
+    chosen = [each for each in TALLIED if each.key[1:] in selection]
+    scores: dict[int, list[float]] = {}
+    for each in chosen:
+        if each.score is not None:
+            scores.setdefault(each.key.datum_index, []).append(each.score)
+    flat = [score for group in scores.values() for score in group]
+    names = ("cut", "requests", "cached_calls", "calls", "input_tokens", "output_tokens")
+    costs = {
+        name: None if None in (values := [getattr(each, name) for each in chosen]) else sum(values)
+        for name in ("cost_usd", "uncached_cost_usd")
+    }
+    return Tally(
+        outcomes={o: n for o in Outcome if (n := sum(each.outcome is o for each in chosen))},
+        values=sum(flat),
+        squares=sum(score**2 for score in flat),
+        fractional=sum(0 < score < 1 for score in flat),
+        clusters=len(scores),
+        cluster_square=sum(sum(group) ** 2 for group in scores.values()),
+        cluster_cross=sum(sum(group) * len(group) for group in scores.values()),
+        cluster_count_square=sum(len(group) ** 2 for group in scores.values()),
+        detailed=sum(bool(each.metrics or each.tags) for each in chosen),
+        **{name: sum(getattr(each, name) for each in chosen) for name in names},
+        **costs,
+    )
+
+
+@pytest.mark.parametrize("picked", [None, frozenset({0, 2, 9}), frozenset({1}), frozenset(range(4))])
+@pytest.mark.parametrize(("stop", "repeats"), [(4, 1), (4, 2), (4, 3), (2, 2), (0, 1)])
+async def test_a_tally_counts_what_one_counts_by_hand(
+    store: Store, stop: int, repeats: int, picked: frozenset[int] | None
+) -> None:
+    await asyncio.gather(*(store.finish_task(each) for each in TALLIED))
+    selection = Selection(stop=stop, repeats=repeats, picked=picked)
+    assert await store.tally("run", selection) == counted_by_hand(selection)
+
+
+async def test_a_tally_of_nothing_is_empty(store: Store) -> None:
+    assert await store.tally("run", Selection(stop=5, repeats=2)) == Tally()
+
+
+# --- calls ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_is_made_by_one_and_read_by_all(url: str) -> None:
+    async with opened(url) as ours, opened(url) as theirs:
+        assert await ours.claim_call("key") is True
+        assert await theirs.claim_call("key") is False
+        assert await ours.claim_call("key") is True, "whose claim it is gets it again"
+        await ours.finish_call(completion(), [attempt()])
+        assert await theirs.claim_call("key") == completion()
+        assert await ours.claim_call("key") == completion()
+
+
+async def test_a_released_call_is_free_and_its_attempts_are_kept(url: str) -> None:
+    async with opened(url) as ours, opened(url) as theirs:
+        await ours.claim_call("key")
+        await theirs.release_call("key", [])
+        assert await theirs.claim_call("key") is False, "nobody gives back what others hold"
+        await ours.release_call("key", [attempt(fault="timeout", status=None), attempt(2.0, fault="server")])
+        assert await theirs.claim_call("key") is True
+        assert (await ours.stats())["attempts"] == 2
+
+
+async def test_the_first_completion_wins_and_every_attempt_is_counted_once(url: str) -> None:
+    async with opened(url) as ours, opened(url) as theirs:
+        await ours.finish_call(completion(text="first"), [attempt(1.0)])
+        await theirs.finish_call(completion(text="second"), [attempt(2.0)])
+        await asyncio.gather(*(ours.finish_call(completion(text="first"), [attempt(1.0)]) for _ in range(3)))
+        await asyncio.gather(*(ours.finish_call(completion("new"), [attempt(3.0)]) for _ in range(3)))
+        found = await theirs.lookup("key")
+        assert found is not None
+        assert found.text == "first"
+        figures = await ours.stats()
+        assert (figures["completions"], figures["attempts"]) == (2, 3)
+        assert await ours.verify() == []
+
+
+async def test_no_call_is_claimed_by_two_nodes(url: str) -> None:
+    keys = [f"key {n}" for n in range(300)]
+    async with opened(url) as a, opened(url) as b:
+        claims = await asyncio.gather(*(store.claim_call(key) for key in keys for store in (a, b)))
+    ours, theirs = set(claims[::2]), set(claims[1::2])
+    assert all(x is not y for x, y in zip(claims[::2], claims[1::2], strict=True))
+    assert ours | theirs == {True, False}
+
+
+async def test_no_call_is_claimed_by_two_processes_that_start_on_an_empty_database(url: str) -> None:
+    body = """
+keys = [f"key {n}" for n in range(200)]
+claims = await asyncio.gather(*(store.claim_call(key) for key in keys))
+say(" ".join(str(n) for n, claim in enumerate(claims) if claim is True))
+sys.stdin.read()
+"""
+    with process(url, body) as a, process(url, body) as b, process(url, body) as c:
+        lines = [other.stdout.readline().split() for other in (a, b, c) if other.stdout is not None]
+    assert sorted(int(n) for line in lines for n in line) == list(range(200))
+
+
+async def test_figures_name_tokens_and_cost_by_model(store: Store) -> None:
+    await store.finish_call(completion("a", usage=Usage(1, 2), cost_usd=0.5), [])
+    await store.finish_call(completion("b", usage=Usage(3, None), cost_usd=0.25), [])
+    await store.finish_call(completion("c", model="k", usage=Usage(5, 5)), [attempt(), attempt(2.0)])
+    await store.finish_task(result())
+    figures = await store.stats()
+    names = ("runs", "tasks", "completions", "attempts")
+    assert [figures[name] for name in names] == [0, 1, 3, 2]
+    assert figures["bytes"] > 0
+    assert [list(row.values())[1:] for row in figures["models"]] == [["k", 1, 5, 5, None], ["m", 2, 4, 2, 0.75]]
+
+
+# --- crashes and cancellation -----------------------------------------------------------------------------------
+
+HOLDING = """
+assert await store.claim_call("key") is True
+assert len(await store.claim_tasks([TaskKey("run", n, 0) for n in range(3)])) == 3
+say("ready")
+sys.stdin.read()
+"""
+
+
+async def test_what_a_killed_process_held_is_free_at_once(url: str) -> None:
+    keys = [TaskKey("run", n, 0) for n in range(3)]
+    async with opened(url) as store:
+        with process(url, HOLDING) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "ready\n"
+            assert await store.claim_call("key") is False
+            assert await store.claim_tasks(keys) == []
+            kill_and_leave_unburied(other)
+            assert await asyncio.gather(*(store.claim_call("key") for _ in range(5))) == [True] * 5
+            assert await store.claim_tasks(keys) == keys
+
+
+async def test_a_new_process_takes_over_from_a_killed_one_at_once(url: str) -> None:
+    with process(url, HOLDING) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    async with opened(url) as store:
+        assert await store.claim_call("key") is True
+        assert len(await store.claim_tasks([TaskKey("run", n, 0) for n in range(3)])) == 3
+
+
+async def test_whatever_was_acknowledged_is_there_after_kill_9(url: str) -> None:
+    body = """
+async def work(lane):
+    for n in range(100_000):
+        key = f"{lane}.{n}"
+        await store.claim_call(key)
+        await store.finish_call(Completion(request_key=key, provider="p", model="m", request="x" * 1000,
+            response="y" * 1000, text=key, finish_reason="stop"), [])
+        await store.finish_task(TaskResult(key=TaskKey(f"run {lane}", n, 0), outcome=Outcome.PASSED, score=1.0))
+        say(key)
+await asyncio.gather(*(work(lane) for lane in range(32)))
+"""
+    with process(url, body) as other:
+        assert other.stdout is not None
+        acknowledged = [other.stdout.readline() for _ in range(300)]
+        other.kill()
+        acknowledged += other.stdout.readlines()
+    keys = [line.rstrip() for line in acknowledged if line.endswith("\n")]
+    async with opened(url) as store:
+        found = await asyncio.gather(*(store.lookup(key) for key in keys))
+        assert [each.text if each else None for each in found] == keys
+        tasks = {f"{lane}.{n}" for lane in range(32) for n, _, _ in await finished(store, f"run {lane}")}
+        assert set(keys) <= tasks
+        assert await store.verify() == []
+
+
+async def test_a_caller_that_is_cancelled_in_mid_write_leaves_a_whole_store(store: Store) -> None:
+    callers = [asyncio.create_task(store.finish_call(completion(f"key {n}"), [attempt(n)])) for n in range(50)]
+    await asyncio.sleep(0)  # each has submitted its row
+    for caller in callers[::2]:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    again = [store.finish_call(completion(f"key {n}"), [attempt(n)]) for n in range(0, 50, 2)]
+    await asyncio.gather(*again)  # as one who was paid and interrupted does
+    figures = await store.stats()
+    assert (figures["completions"], figures["attempts"]) == (50, 50)
+
+
+async def test_what_was_submitted_is_written_when_the_surrounding_tasks_are_cancelled(url: str) -> None:
+    with anyio.CancelScope() as scope:
+        async with opened(url) as store, anyio.create_task_group() as group:
+            for n in range(500):
+                group.start_soon(store.finish_task, result(n))
+            await anyio.lowlevel.cancel_shielded_checkpoint()
+            scope.cancel()
+    async with opened(url) as store:
+        assert len(await finished(store)) == 500
+
+
+async def test_a_closed_store_says_so(url: str) -> None:
+    async with opened(url) as store:
+        pass
+    with pytest.raises(StorageError, match="closed"):
+        await store.finish_task(result())
+    with pytest.raises(StorageError, match="closed"):
+        await store.lookup("key")
+
+
+async def test_a_store_opened_to_read_reads_and_changes_nothing(url: str) -> None:
+    async with opened(url) as store:
+        await store.finish_call(completion(), [])
+        async with opened(url, read_only=True) as reader:
+            assert await reader.lookup("key") == completion()
+    async with opened(url, read_only=True) as reader:
+        assert await reader.lookup("key") == completion()
+        assert (await reader.stats())["completions"] == 1
+        with pytest.raises(StorageError, match="read only"):
+            await reader.claim_call("key")
+        with pytest.raises(StorageError, match="read only"):
+            await reader.finish_task(result())
+
+
+async def test_a_database_that_is_not_there_cannot_be_read(url: str) -> None:
+    with pytest.raises(StorageError, match="there is no database"):
+        async with opened(url, read_only=True):
+            pass

@@ -1,0 +1,153 @@
+"""Bad input: one clear message with where, what and a hint, the right exit code, nothing sent, no traceback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.support import SUM, adds, engine, rows, scripted, sums
+
+RUN = ("run", "sums.jsonl", *SUM)
+BENCH = """
+[providers.here]
+base_url = "{url}"
+
+[[benchmark]]
+dataset = "sums.jsonl"
+solver = "TemplateSolver"
+models = ["here::m"]
+options = {{ prompt = "{{input}}", target = "{{output}}", scorer = "number" }}
+"""
+
+CASES = {
+    "a missing bench file": (("run", "missing.toml"), 2, ["missing.toml"]),
+    "a missing dataset": (("run", "nothing.jsonl", *SUM, "MODEL"), 2, ["nothing.jsonl"]),
+    "a misspelt dataset": (("run", "sum.jsonl", *SUM, "MODEL"), 2, ["sum.jsonl", "sums.jsonl"]),
+    "an unknown solver": (("run", "sums.jsonl", "TemplateSolvr", "MODEL"), 2, ["TemplateSolvr", "TemplateSolver"]),
+    "a missing solver": (("run", "sums.jsonl", "MODEL"), 2, ["solver"]),
+    "a missing model": (RUN, 2, ["--model"]),
+    "an unknown provider": ((*RUN, "--model", "nobody::m"), 2, ["nobody"]),
+    "an unknown option of the solver": ((*RUN, "MODEL", "--shotz", "3"), 2, ["shotz"]),
+    "an option of the wrong type": (
+        ("run", "sums.jsonl", "GSM8KSolverStrategy", "MODEL", "--shots", "many"),
+        2,
+        ["shots", "many"],
+    ),
+    "a missing option of the solver": (("run", "sums.jsonl", "TemplateSolver", "MODEL"), 2, ["prompt"]),
+    "an incompatible dataset": (("run", "sums.jsonl", "GSM8KSolverStrategy", "MODEL"), 2, ["gsm8k"]),
+    "a missing split": ((*RUN, "MODEL", "--subset", "tset"), 2, ["tset"]),
+    "an empty dataset": (("run", "empty.jsonl", *SUM, "MODEL"), 2, ["empty.jsonl"]),
+    "ids that occur twice": (("run", "twice.jsonl", *SUM, "MODEL"), 2, ["twice.jsonl:3", "'a'"]),
+    "a line that is no JSON": (("run", "torn.jsonl", *SUM, "MODEL"), 2, ["torn.jsonl:2"]),
+    "a flag that is no number": ((*RUN, "MODEL", "--limit", "ten"), 2, ["limit", "ten"]),
+    "a limit below one": ((*RUN, "MODEL", "--limit", "0"), 2, ["limit"]),
+    "an unknown command": (("rum", "bench.toml"), 2, ["rum"]),
+    "force with offline": ((*RUN, "MODEL", "--force", "--offline"), 2, ["--force"]),
+    "a bad --set": ((*RUN, "MODEL", "--set", "engine.max_concurrent=0"), 2, ["engine.max_concurrent"]),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows(tmp_path / "sums.jsonl", sums(5))
+    rows(
+        tmp_path / "twice.jsonl", [{"id": "a", "input": "1 + 1"}, {"id": "b", "input": "1"}, {"id": "a", "input": "2"}]
+    )
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "torn.jsonl").write_text('{"input": "1 + 1", "output": "2"}\n{"input": "1 + \n')
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", list(CASES))
+async def test_is_told_in_one_message_and_nothing_is_sent(folder, case):
+    words, code, named = CASES[case]
+    async with scripted(adds) as (server, _):
+        given = [
+            part for word in words for part in (("--model", f"{server.base_url}::m") if word == "MODEL" else (word,))
+        ]
+        ended = await engine(*given, cwd=folder)
+    assert ended.code == code, ended
+    assert "Traceback" not in ended.err
+    assert ended.err.count("error:") == 1
+    assert ended.out == ""
+    for name in named:
+        assert name in ended.err
+    assert "hint:" in ended.err
+    assert server.stats.requests == 0
+
+
+async def test_a_bench_file_has_all_its_mistakes_told_at_once_with_their_lines(folder):
+    text = BENCH.format(url="http://127.0.0.1:1/v1") + 'limt = 3\nrepeats = "two"\n'
+    (folder / "bench.toml").write_text(text)
+    ended = await engine("check", "bench.toml", cwd=folder)
+    assert ended.code == 2
+    lines = text.splitlines()
+    assert f"bench.toml:{lines.index('limt = 3') + 1}: " in ended.err
+    assert "did you mean 'limit'" in ended.err
+    assert f"bench.toml:{len(lines)}: " in ended.err
+    malformed = await engine("run", "bad.toml", cwd=folder)
+    assert malformed.code == 2
+    (folder / "bad.toml").write_text("[engine\nmax_concurrent = 1\n")
+    malformed = await engine("run", "bad.toml", cwd=folder)
+    assert malformed.code == 2
+    assert "bad.toml:1" in malformed.err
+
+
+async def test_an_unset_key_is_told_before_anything_is_sent(folder):
+    async with scripted(adds) as (server, _):
+        text = BENCH.format(url=server.base_url).replace("[[", 'api_key_env = "HERE_KEY"\n[[', 1)
+        (folder / "bench.toml").write_text(text)
+        ended = await engine("run", "bench.toml", cwd=folder)
+        assert ended.code == 3
+        assert "HERE_KEY" in ended.err
+        (folder / ".env").write_text("HERE_KEY=abc\n")
+        ended = await engine("run", "bench.toml", cwd=folder)
+    assert ended.final == "Final score: 5/5 - 100.00%", ended
+
+
+async def test_an_endpoint_that_is_not_there_is_found_by_one_probe(folder):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ended = await engine(*RUN, "--model", f"http://127.0.0.1:{port}/v1::m", cwd=folder)
+    assert ended.code == 3
+    assert f"127.0.0.1:{port}" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but long enough to be read as one" * 30, b"hello"])
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(folder, content):
+    (folder / "not.db").write_bytes(content)
+    async with scripted(adds) as (server, _):
+        words = ("--model", f"{server.base_url}::m", "--set", "storage.url=sqlite:///not.db")
+        ended = await engine(*RUN, *words, cwd=folder)
+    assert ended.code == 5
+    assert "not.db" in ended.err
+    assert "Traceback" not in ended.err
+    assert (folder / "not.db").read_bytes() == content
+    assert server.stats.requests == 0
+
+
+async def test_a_row_without_a_field_errors_its_task_only(folder):
+    rows(folder / "holes.jsonl", [*sums(4), {"output": "1"}])
+    async with scripted(adds) as (server, _):
+        ended = await engine("run", "holes.jsonl", *SUM, "--model", f"{server.base_url}::m", "--json", cwd=folder)
+    run = ended.runs[0]
+    assert (run["passed"], run["errored"]) == (4, 1)
+    assert ended.code == 1
+    db = sqlite3.connect(folder / "home" / "engine.db")
+    error = json.loads(db.execute("select error from tasks where outcome = 'errored'").fetchone()[0])
+    db.close()
+    assert "input" in error["message"]
+
+
+async def test_errors_are_json_too_where_json_is_asked_for(folder):
+    ended = await engine("run", "missing.toml", "--json", cwd=folder)
+    first, last = (json.loads(line) for line in ended.out.splitlines())
+    assert first["event"] == "error"
+    assert first["code"] == "config"
+    assert last == {"event": "end", "exit_code": 2, "runs": []}

@@ -1,0 +1,88 @@
+"""Ctrl-C: the first drains, the second aborts; both say how to go on, and nothing that was paid is lost."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+
+import anyio
+import pytest
+
+from engine.endpoints.server import Answer
+from tests.support import SUM, adds, engine, engine_running, rows, scripted, sums
+
+
+async def until(condition) -> None:
+    with anyio.fail_after(60):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_the_first_signal_drains_and_the_same_command_goes_on(tmp_path, number, code):
+    rows(tmp_path / "sums.jsonl", sums(300))
+
+    def slow(request):
+        return Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=0.05)
+
+    async with scripted(slow) as (server, _):
+        words = ("run", "sums.jsonl", *SUM, "--model", f"{server.base_url}::m", "--max_concurrent", 8)
+        async with engine_running(*words, cwd=tmp_path) as process:
+            await until(lambda: server.stats.requests > 30)
+            process.send_signal(number)
+            with anyio.fail_after(20):
+                await process.wait()
+            err = (await process.stderr.receive()).decode()
+        sent = server.stats.requests
+        ended = await engine(*words, cwd=tmp_path)
+    assert process.returncode == code
+    assert "resume: python -m engine run sums.jsonl" in err
+    assert "Traceback" not in err
+    assert sent < 300
+    assert server.stats.requests == 300, "a drained run sends nothing twice"
+    assert ended.final == "Final score: 300/300 - 100.00%"
+
+
+async def test_the_second_signal_aborts_at_once_and_loses_at_most_what_was_in_flight(tmp_path):
+    rows(tmp_path / "sums.jsonl", sums(40))
+    quick = True
+
+    def answer(request):
+        delay_s = 0.0 if quick or server.stats.requests <= 20 else 30.0
+        return Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=delay_s)
+
+    async with scripted(answer) as (server, _):
+        quick = False
+        words = ("run", "sums.jsonl", *SUM, "--model", f"{server.base_url}::m", "--max_concurrent", 4)
+        async with engine_running(*words, cwd=tmp_path) as process:
+            await until(lambda: server.stats.in_flight == 4 and server.stats.requests == 24)
+            process.send_signal(signal.SIGINT)
+            message = (await process.stderr.receive()).decode()
+            assert "once more to abort" in message
+            process.send_signal(signal.SIGINT)
+            with anyio.fail_after(10):
+                await process.wait()
+        quick = True
+        ended = await engine(*words, cwd=tmp_path)
+    assert process.returncode == 130
+    assert ended.final == "Final score: 40/40 - 100.00%"
+    assert server.stats.requests <= 40 + 4
+    db = sqlite3.connect(tmp_path / "home" / "engine.db")
+    assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+async def test_a_call_that_sleeps_before_a_retry_does_not_hold_up_a_drain(tmp_path):
+    rows(tmp_path / "sums.jsonl", sums(20))
+
+    def answer(request):
+        return Answer(status=503, code="busy", message="later")
+
+    async with scripted(answer) as (server, _):
+        words = ("run", "sums.jsonl", *SUM, "--model", f"{server.base_url}::m", "--max_concurrent", 4)
+        async with engine_running(*words, cwd=tmp_path) as process:
+            await until(lambda: server.stats.requests > 40)
+            process.send_signal(signal.SIGINT)
+            with anyio.fail_after(10):
+                await process.wait()
+    assert process.returncode == 130

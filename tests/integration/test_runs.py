@@ -1,0 +1,207 @@
+"""What a person does with `engine run`: ceilings, resuming, forcing, regrading, going offline."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import anyio
+import pytest
+
+from engine.endpoints.server import Answer
+from tests.support import SUM, adds, engine, rows, scripted, sums
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return rows(tmp_path / "sums.jsonl", sums(40))
+
+
+async def test_the_endpoint_sees_just_as_many_requests_in_flight_as_it_may(tmp_path):
+    data = rows(tmp_path / "sums.jsonl", sums(80))
+    async with scripted(lambda request: Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=0.1)) as (
+        server,
+        _,
+    ):
+        ended = await engine(
+            "run", data, *SUM, "--model", f"{server.base_url}::m", "--max_concurrent", 16, cwd=tmp_path
+        )
+    assert ended.final == "Final score: 80/80 - 100.00%"
+    assert server.stats.max_in_flight == 16
+
+
+async def test_a_plain_rerun_sends_nothing_and_force_buys_anew_and_keeps_the_history(data, tmp_path):
+    async with scripted(adds) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json")
+        first = await engine(*words, cwd=tmp_path)
+        plain = await engine(*words, cwd=tmp_path)
+        assert server.stats.requests == 40
+        forced = await engine(*words, "--force", cwd=tmp_path)
+        assert server.stats.requests == 80
+        after = await engine(*words, cwd=tmp_path)
+        assert server.stats.requests == 80, "a plain rerun goes on with the newest generation"
+    assert [first.runs[0]["requests"], plain.runs[0]["requests"], forced.runs[0]["requests"]] == [40, 0, 40]
+    assert first.runs[0]["run_id"] == plain.runs[0]["run_id"] != forced.runs[0]["run_id"] == after.runs[0]["run_id"]
+    db = sqlite3.connect(tmp_path / "home" / "engine.db")
+    assert db.execute("select count(*) from completions").fetchone() == (80,)
+    db.close()
+
+
+async def test_a_scorer_that_raises_and_is_then_mended_sends_nothing_again(data, tmp_path):
+    solver = tmp_path / "mine.py"
+    text = """
+from solvers import SolverStrategy
+
+class Mine(SolverStrategy):
+    sampling = {"temperature": 0.7}
+    def __init__(self, dataset_ref, model="", agent=""):
+        super().__init__(model, agent)
+    def evaluation_name(self): return "mine"
+    def compatible_datasets(self): return ["sums"]
+    async def solve(self, datum):
+        text = await self.start_inference_session("x").run_task(datum["input"])
+        BROKEN
+        return text == datum["output"]
+"""
+    solver.write_text(text.replace("BROKEN", "raise RuntimeError('oops')"))
+    async with scripted(adds) as (server, _):
+        words = ("run", data, f"{solver}:Mine", "--model", f"{server.base_url}::m", "--json")
+        broken = await engine(*words, cwd=tmp_path)
+        solver.write_text(text.replace("BROKEN", "pass"))
+        mended = await engine(*words, cwd=tmp_path)
+    assert broken.code == 1
+    assert broken.runs[0]["errored"] == 40
+    assert broken.runs[0]["score"] is None
+    assert mended.code == 0
+    assert mended.runs[0]["passed"] == 40
+    assert mended.runs[0]["requests"] == 0
+    assert server.stats.requests == 40
+
+
+async def test_errored_tasks_of_an_ended_run_are_done_again_only_when_asked_for(data, tmp_path):
+    broken = {"is": True}
+
+    def answer(request):
+        return (
+            Answer(status=400, code="bad", message="no")
+            if broken["is"] and "7 + 8" in request.texts[-1][1]
+            else adds(request)
+        )
+
+    async with scripted(answer) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json", "--max-errors", "10%")
+        first = await engine(*words, cwd=tmp_path)
+        broken["is"] = False
+        plain = await engine(*words, cwd=tmp_path)
+        sent = server.stats.requests
+        retried = await engine(*words, "--retry-errors", cwd=tmp_path)
+    assert [run["errored"] for run in (first.runs[0], plain.runs[0], retried.runs[0])] == [1, 1, 0]
+    assert sent == 40
+    assert server.stats.requests == 41
+    assert first.runs[0]["score"] == 1.0, "failure is data and never a score"
+    assert first.runs[0]["passed"] == 39
+
+
+async def test_offline_sends_nothing_and_skips_what_is_not_stored(data, tmp_path):
+    async with scripted(adds) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json")
+        await engine(*words, "--limit", 10, cwd=tmp_path)
+        ended = await engine(*words, "--offline", cwd=tmp_path)
+    run = ended.runs[0]
+    assert (run["passed"], run["skipped"], run["n"]) == (10, 30, 40)
+    assert ended.code == 1
+    assert server.stats.requests == 10
+
+
+async def test_regrade_scores_stored_completions_again_without_a_call(data, tmp_path):
+    async with scripted(adds) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json")
+        await engine(*words, cwd=tmp_path)
+        db = sqlite3.connect(tmp_path / "home" / "engine.db")
+        db.execute("update tasks set outcome = 'failed', score = 0")
+        db.commit()
+        db.close()
+        ended = await engine(*words, "--regrade", cwd=tmp_path)
+    assert ended.runs[0]["passed"] == 40
+    assert server.stats.requests == 40
+
+
+async def test_a_limit_and_then_all_is_one_run_that_goes_on(data, tmp_path):
+    async with scripted(adds) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json")
+        some = await engine(*words, "--limit", 15, cwd=tmp_path)
+        every = await engine(*words, cwd=tmp_path)
+        sample = await engine(*words, "--sample", 5, "--seed", 3, cwd=tmp_path)
+    assert [run["n"] for run in (some.runs[0], every.runs[0], sample.runs[0])] == [15, 40, 5]
+    assert some.runs[0]["run_id"] == every.runs[0]["run_id"] == sample.runs[0]["run_id"]
+    assert server.stats.requests == 40
+
+
+async def test_equal_prompts_at_temperature_zero_are_one_call_and_repeats_are_draws_of_their_own(tmp_path):
+    data = rows(tmp_path / "same.jsonl", [{"input": "1 + 1", "output": "2"}] * 5)
+    async with scripted(adds) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json")
+        await engine(*words, cwd=tmp_path)
+        assert server.stats.requests == 1
+        repeated = await engine(*words, "--repeats", 5, cwd=tmp_path)
+        assert server.stats.requests == 5
+        await engine(*words, "--temperature", 0.5, cwd=tmp_path)
+        assert server.stats.requests == 10, "above zero each task draws for itself"
+    assert repeated.runs[0]["n"] == 25
+
+
+async def test_two_processes_on_one_run_share_its_tasks_and_both_end_right(tmp_path):
+    data = rows(tmp_path / "sums.jsonl", sums(300))
+    ended = []
+    async with scripted(lambda request: Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=0.02)) as (
+        server,
+        _,
+    ):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json", "--max_concurrent", 8)
+
+        async def one() -> None:
+            ended.append(await engine(*words, cwd=tmp_path))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(one)
+            group.start_soon(one)
+    assert [each.code for each in ended] == [0, 0], ended
+    assert [each.runs[0]["passed"] for each in ended] == [300, 300]
+    assert server.stats.requests == 300
+
+
+async def test_one_json_object_a_line_and_the_last_one_is_the_end(data, tmp_path):
+    async with scripted(adds) as (server, _):
+        ended = await engine("run", data, *SUM, "--model", f"{server.base_url}::m", "--json", cwd=tmp_path)
+    objects = [json.loads(line) for line in ended.out.splitlines()]
+    assert objects[-1]["event"] == "end"
+    assert objects[-1]["exit_code"] == 0
+    run = objects[-1]["runs"][0]
+    outcomes = ("passed", "failed", "scored", "refused", "truncated", "empty", "unparsed", "errored", "skipped")
+    assert sum(run[name] for name in outcomes) == run["n"] == 40
+
+
+async def test_a_reply_that_was_cut_refused_or_empty_is_told_apart(tmp_path):
+    data = rows(
+        tmp_path / "odd.jsonl", [{"input": name, "output": "x"} for name in ("cut", "refuse", "nothing", "prose", "x")]
+    )
+
+    def answer(request):
+        what = request.texts[-1][1]
+        reason = {"cut": "length", "refuse": "content_filter"}.get(what, "stop")
+        return Answer(texts=[{"nothing": "", "refuse": ""}.get(what, what)], finish_reasons=[reason])
+
+    async with scripted(answer) as (server, _):
+        words = ("TemplateSolver", "--prompt", "{input}", "--target", "{output}")
+        ended = await engine("run", data, *words, "--model", f"{server.base_url}::m", "--json", cwd=tmp_path)
+    run = ended.runs[0]
+    assert {name: run[name] for name in ("truncated", "refused", "empty", "failed", "passed")} == {
+        "truncated": 1,
+        "refused": 1,
+        "empty": 1,
+        "failed": 1,
+        "passed": 1,
+    }
+    assert run["score"] == pytest.approx(1 / 5)
+    assert run["score_answered"] == pytest.approx(1 / 2)
