@@ -18,10 +18,11 @@ from typing import Any, Self
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from engine.calls.meter import Histogram
 from engine.config import Bench
 from engine.environment import Environment, read_environment
-from engine.errors import UsageError, one_error
-from engine.events import Event, RunEnded, RunStarted, TaskEnded
+from engine.errors import ConfigError, UsageError, one_error
+from engine.events import Event, RunEnded, RunStarted, StoreTrouble, TaskEnded
 from engine.forecast import Forecast
 from engine.load import built_in
 from engine.metrics import run_metrics
@@ -35,6 +36,7 @@ from engine.records import Outcome, RunRecord, TaskResult
 from engine.report import RunReport, report
 from engine.run import run_all
 from engine.stream import TaskStream
+from engine.watch import Watched, watched
 
 __all__ = ["Choice", "Engine", "Mode", "Order", "RunReport"]
 
@@ -70,6 +72,8 @@ class Engine:
         self.progress: list[Progress] = []
         """Runs of this engine, in the order in which they were opened."""
         self.draining = False
+        self.lag = Histogram()
+        """How late the event loop was, in seconds, looked at 20 times a second while runs are open."""
         self._storage = storage or self.bench.storage.url or f"sqlite:///{self.environment.home / 'engine.db'}"
         self._stack = AsyncExitStack()
         self._listeners: list[Callable[[Event], None]] = []
@@ -85,8 +89,8 @@ class Engine:
         """
         url = absolute_url(self._storage, self.folder)
         backend = built_in("storage").backend(url)
-        self.store = await self._stack.enter_async_context(backend.open_store(url))
-        self._providers = Providers(self.bench, self.environment, self.store, folder=self.folder)
+        self.store = await self._stack.enter_async_context(backend.open_store(url, on_trouble=self._trouble))
+        self._providers = Providers(self.bench, self.environment, self.store, folder=self.folder, changed=self._tell)
         self._stack.push_async_callback(self._providers.aclose)
         home = self.environment.home
         self._opener = Opener(self.bench, self._providers, self.store, folder=self.folder, home=home)
@@ -139,7 +143,8 @@ class Engine:
         try:
             await self._begin(opened, mode)
             with one_error():
-                await run_all([each.run for each in opened])
+                async with watched(self._watched(opened), self._tell, max_duration_s=self.bench.engine.max_duration_s):
+                    await run_all([each.run for each in opened])
         finally:
             self._streams -= streams
         return [await self._report(each) for each in opened]
@@ -192,13 +197,32 @@ class Engine:
         known = await self._opener.know(order, mode or Mode())
         return await self._opener.forecast(known, mode or Mode())
 
+    def _watched(self, opened: Sequence[Opened]) -> Watched:
+        return Watched(
+            runs=[each.run.progress for each in opened],
+            gates=self._providers.gates,
+            lag=self.lag,
+            stop=self._providers.stop,
+        )
+
     async def _begin(self, opened: Sequence[Opened], mode: Mode) -> None:
         for each in opened:
             self.progress.append(each.run.progress)
             self._tell(RunStarted(each.known.record, each.run.progress.tasks, each.run.progress.reused))
         for each in opened if not (mode.offline or mode.regrade) else ():
             if len(each.remaining):  # a run that is all there sends nothing, not even this
+                self._affordable(each)
                 await self._providers.probe(each.known.desk.name, each.known.prepared.order.api_key_env)
+
+    def _affordable(self, opened: Opened) -> None:
+        known, limit = opened.known, self._providers.budget.max_cost_usd
+        if limit is not None and known.price is None:
+            name = f"{known.desk.name}::{known.model.model}"
+            raise ConfigError(
+                f"a limit of ${limit:g} cannot be kept: the price of {name!r} is not known",
+                hint=f'add to bench.toml: [models."{name}"] prices = {{ input = 0.00, output = 0.00 }}, '
+                "in USD per million tokens",
+            )
 
     async def _report(self, opened: Opened) -> RunReport:
         known, progress = opened.known, opened.run.progress
@@ -211,6 +235,9 @@ class Engine:
         made = report(record, selection, tally, progress, metrics)
         self._tell(RunEnded(made))
         return made
+
+    def _trouble(self, message: str) -> None:
+        self._tell(StoreTrouble(message))
 
     def _task_ended(self, result: TaskResult) -> None:
         if self._listeners:

@@ -12,6 +12,7 @@
     │   ├── CallError      the endpoint gave nothing usable, after all attempts
     │   ├── NotStoredError an offline run asked for a completion that is not stored
     │   └── DrainError     the run is being stopped; the task stays to be done
+    │       └── HaltError  ... because of `reason`: no key, no quota, no budget
     └── AttemptError       one request failed; the retry policy decides what follows
 
 `code` is stable and stored with the outcome; the words of a message may change.
@@ -123,8 +124,22 @@ class DrainError(TaskError):
     code = "drain"
 
 
+class HaltError(DrainError):
+    """The task would need another request, and none may leave for `reason`."""
+
+    code = "halt"
+
+    def __init__(self, reason: EngineError) -> None:
+        super().__init__(reason.message, hint=reason.hint)
+        self.reason = reason
+
+
 class AttemptError(EngineError):
-    """One request gave no usable reply; `fault` says which kind, `retry_after_s` what the endpoint asked for."""
+    """One request gave no usable reply; `fault` says which kind, `retry_after_s` what the endpoint asked for.
+
+    `reason` is the endpoint's own code or type of the error, in lower case, and `param` the part of the request
+    that it complains of, as `temperature` or `messages[0].role`; both are empty where it does not say.
+    """
 
     code = "attempt"
 
@@ -144,6 +159,8 @@ class AttemptError(EngineError):
         self.retry_after_s = retry_after_s
         self.request_id = request_id
         self.headers = headers or {}
+        self.reason = ""
+        self.param = ""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.calls.gate import Change
 from engine.records import RunRecord, TaskResult
 from engine.report import RunReport
 
@@ -31,4 +32,19 @@ class RunEnded:
     report: RunReport
 
 
-Event = RunStarted | TaskEnded | RunEnded
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing has ended for `seconds`; `waits_for` says what the engine waits for."""
+
+    seconds: float
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTrouble:
+    """The store cannot be written for now; runs wait for it."""
+
+    message: str
+
+
+Event = RunStarted | TaskEnded | RunEnded | Change | Stalled | StoreTrouble

@@ -13,8 +13,9 @@ import anyio
 import anyio.to_thread
 
 from engine import plan
-from engine.calls.desk import Line, Meter
+from engine.calls.meter import Meter
 from engine.calls.prices import Price
+from engine.calls.sender import Line
 from engine.config import Bench
 from engine.forecast import Forecast, forecast
 from engine.models import ModelName
@@ -98,7 +99,7 @@ class Opener:
         names = (order.model, f"{desk.name}::{model.model}")
         name = next((each for each in names if each in self._bench.models), "")
         fixed = fixed_sampling(self._bench, desk.provider, name)
-        parts = prepared.parts(model, desk.calls.endpoint.identity, fixed)
+        parts = prepared.parts(model, desk.calls.sender.endpoint.identity, fixed)
         newest = await self._store.newest_run(plan.scope(parts))
         generation = (newest["generation"] if newest else 0) + (1 if mode.force and newest else 0)
         return Known(
@@ -126,7 +127,7 @@ class Opener:
             before=await self._store.tally(run_id, prepared.selection) if remaining.done else Tally(),
         )
         stream = TaskStream(run_id=run_id, dataset=prepared.rows, remaining=remaining, store=self._store, again=again)
-        open_tasks = max(1, min(known.desk.calls.slots.ceiling * 5 // 4 + 8, len(remaining)))
+        open_tasks = max(1, min(known.desk.calls.sender.gate.ceiling * 5 // 4 + 8, len(remaining)))
         run = Run(
             setting=self._setting(known, mode, progress.meter, open_tasks),
             stream=stream,

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from engine.calls.desk import Meter
+from engine.calls.meter import Meter
 from engine.records import Outcome, Tally, TaskResult
 
 
@@ -43,7 +43,7 @@ class Progress:
         if result.score is not None:
             self.values += result.score
             self.squares += result.score * result.score
-            self.fractional += result.outcome is Outcome.SCORED
+            self.fractional += 0.0 < result.score < 1.0
 
     @property
     def requests(self) -> int:
@@ -54,6 +54,11 @@ class Progress:
     def done(self) -> int:
         """Tasks that have an outcome, from now and before."""
         return self.reused + sum(self.outcomes.values())
+
+    @property
+    def halted(self) -> bool:
+        """Whether no request may leave for this run any more."""
+        return self.meter.halt is not None
 
     @property
     def elapsed_s(self) -> float:

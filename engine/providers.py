@@ -13,13 +13,15 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from engine.calls.budget import Budget
 from engine.calls.desk import CallDesk
+from engine.calls.gate import Change, Gate
 from engine.calls.retry import RetryPolicy
-from engine.calls.slots import Slots
+from engine.calls.sender import Sender
 from engine.config import Bench, Provider
 from engine.endpoints.openai_chat import OpenAIChat
 from engine.environment import Environment
-from engine.errors import EndpointError
+from engine.errors import BudgetError, EndpointError
 from engine.models import ModelName, find_model, parse_model
 from engine.ports import Endpoint, Store
 
@@ -42,8 +44,19 @@ class Desk:
 class Providers:
     """Makes each provider's endpoint when first needed, probes it once, closes them all."""
 
-    def __init__(self, bench: Bench, environment: Environment, store: Store, *, folder: Path) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        environment: Environment,
+        store: Store,
+        *,
+        folder: Path,
+        changed: Callable[[Change], None] | None = None,
+    ) -> None:
+        limits = bench.engine
+        self.budget = Budget(max_cost_usd=limits.max_cost_usd, max_tokens=limits.max_total_tokens)
         self._bench = bench
+        self._changed = changed
         self._environment = environment
         self._store = store
         self._folder = folder
@@ -52,8 +65,8 @@ class Providers:
 
     @property
     def configured(self) -> Mapping[str, Provider]:
-        """Providers by name, the simulated one always among them."""
-        return {"simulated": Provider(kind="simulated"), **self._bench.providers}
+        """Providers by name, the simulated one and the presets always among them."""
+        return self._bench.reachable
 
     async def resolve(self, name: str) -> ModelName:
         """The model behind a name; a bare one is looked up in the configured providers, the default one first.
@@ -83,7 +96,7 @@ class Providers:
             )
         for name in usable if len(usable) > 1 else ():
             await self.probe(name, "")
-            found = find_model(parsed.model, getattr(self._desks[name].calls.endpoint, "listing", ()))
+            found = find_model(parsed.model, getattr(self._desks[name].calls.sender.endpoint, "listing", ()))
             if found:
                 return ModelName(provider=name, model=found, base_url="")
         return ModelName(provider=usable[0], model=parsed.model, base_url="")
@@ -97,19 +110,21 @@ class Providers:
         if name not in self._desks:
             provider = self.configured.get(name) or Provider(base_url=name, api_key_env=api_key_env)
             endpoint = self._endpoint(provider)
-            ceiling = provider.max_concurrent or self._bench.engine.max_concurrent
             limits = self._bench.engine
-            calls = CallDesk(
-                endpoint,
+            gate = Gate(
+                self._ceiling(provider),
                 name=name,
-                store=self._store,
-                slots=Slots(ceiling),
-                policy=RetryPolicy(
-                    max_attempts=limits.max_attempts,
-                    attempt_timeout_s=limits.attempt_timeout_s,
-                    call_deadline_s=limits.call_deadline_s,
-                ),
+                requests_per_minute=provider.requests_per_minute,
+                tokens_per_minute=provider.tokens_per_minute,
+                changed=self._changed,
             )
+            policy = RetryPolicy(
+                max_attempts=limits.max_attempts,
+                attempt_timeout_s=limits.attempt_timeout_s,
+                call_deadline_s=limits.call_deadline_s,
+            )
+            sender = Sender(endpoint, name=name, gate=gate, budget=self.budget)
+            calls = CallDesk(sender, store=self._store, policy=policy)
             self._desks[name] = Desk(name, provider, calls, anyio.CapacityLimiter(LANES))
         return self._desks[name]
 
@@ -118,7 +133,7 @@ class Providers:
 
         Where nothing answers, as on a rerun from the store alone, it stands for what it stood for last time.
         """
-        endpoint = desk.calls.endpoint
+        endpoint = desk.calls.sender.endpoint
         if desk.identified or not isinstance(endpoint, OpenAIChat) or not is_loopback(desk.provider.base_url):
             return
         desk.identified = True
@@ -143,23 +158,33 @@ class Providers:
             self._environment.require_secret(desk.provider.api_key_env, where=f"provider {name!r}")
         async with self._lock:
             if not desk.probed:
-                await desk.calls.endpoint.probe()
+                await desk.calls.sender.endpoint.probe()
                 desk.probed = True
 
     @property
     def in_flight(self) -> int:
         """Requests that are with any provider now."""
-        return sum(desk.calls.slots.in_flight for desk in self._desks.values())
+        return sum(desk.calls.sender.gate.in_flight for desk in self._desks.values())
+
+    @property
+    def gates(self) -> list[Gate]:
+        """The gates of the providers in use."""
+        return [desk.calls.sender.gate for desk in self._desks.values()]
+
+    def stop(self, error: BudgetError) -> None:
+        """Buy nothing more because of `error`: requests in flight end, and those that sleep wake up."""
+        self.budget.stop(error)
+        self.drain()
 
     def drain(self) -> None:
         """Let requests in flight end, and start none."""
         for desk in self._desks.values():
-            desk.calls.drain()
+            desk.calls.sender.drain()
 
     async def aclose(self) -> None:
         """Close every endpoint."""
         for desk in self._desks.values():
-            await desk.calls.endpoint.aclose()
+            await desk.calls.sender.endpoint.aclose()
 
     def _endpoint(self, provider: Provider) -> Endpoint:
         """The endpoint of its kind, from the module of that name in `engine/endpoints`."""

@@ -136,13 +136,14 @@ class Request:
     """One call to make: the JSON body to send and what identifies it.
 
     `key` follows design section 5: effective request, provider identity and draw; `body` is the request as
-    sent, already encoded, so that it is built and hashed once.
+    sent, already encoded, so that it is built and hashed once. `max_output_tokens` is the limit that it sets.
     """
 
     key: str
     provider: str
     model: str
     body: bytes
+    max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.errors import EngineError
 from engine.progress import Progress
 from engine.records import Outcome, RunRecord, Selection, Tally
 from engine.statistics import Interval, score_interval
@@ -45,6 +46,12 @@ class RunReport:
     cost_usd: float | None
     uncached_cost_usd: float | None
     duration_s: float
+    latency: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
+    """Seconds of calls made in this process, by part: n, mean and percentiles."""
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """Requests of this process that gave no usable reply, by class."""
+    halt: EngineError | None = None
+    """Why the run ended early, where it did: no key, no quota, no budget."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -83,6 +90,9 @@ class RunReport:
             "cost_usd": self.cost_usd,
             "uncached_cost_usd": self.uncached_cost_usd,
             "duration_s": round(self.duration_s, 3),
+            "latency": {name: dict(each) for name, each in self.latency.items()},
+            "faults": dict(self.faults),
+            "halted": self.halt.message if self.halt else None,
             "metrics": dict(self.metrics),
         }
 
@@ -119,5 +129,8 @@ def report(
         cost_usd=progress.cost_usd,
         uncached_cost_usd=tally.uncached_cost_usd,
         duration_s=progress.elapsed_s,
+        latency=progress.meter.latency(),
+        faults=dict(progress.meter.faults),
+        halt=progress.meter.halt,
         metrics=metrics,
     )

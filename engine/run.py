@@ -69,6 +69,8 @@ async def _settle(run: Run, key: TaskKey, result: TaskResult | None) -> None:
     if result is None:
         await run.store.release_tasks([key])
         run.progress.passed_over += 1
+        if run.progress.halted:
+            await run.stream.stop()  # what is stored is reused on a rerun; nothing more can be bought now
         return
     await run.store.finish_task(result)
     run.progress.add(result)

@@ -29,6 +29,7 @@ from engine.errors import ConfigError
 from engine.literal_keys import literal_keys
 from engine.mistakes import MISSING, SECRET, UNFIT, WRONG, Mistake, Table, nearest
 from engine.models import SIMULATED, check_base_url, split_model
+from engine.presets import AZURE_BASE_URL, PRESETS, laid_over_preset, reachable_presets
 from engine.toml_lines import KeyPath
 
 T = TypeVar("T")
@@ -209,6 +210,12 @@ class Provider(Table):
             yield Mistake(("fault_rates",), f"must sum to 1 at most, not to {sum(numbers):g}")
 
 
+def with_presets(providers: Mapping[str, Provider]) -> dict[str, Provider]:
+    """The providers, over `simulated` and every preset that needs no configuration."""
+    built_in = {name: Provider.model_validate(preset.keys) for name, preset in reachable_presets()}
+    return {SIMULATED: Provider(kind="simulated"), **built_in, **providers}
+
+
 class Sampling(Table):
     """`[sampling]`: what every request asks for; other parameters go to extra_body."""
 
@@ -273,7 +280,7 @@ class Benchmark(Table):
 
 
 class Bench(Table):
-    """All of bench.toml. `providers` always has `simulated`, configured or not."""
+    """All of bench.toml. `providers` always has `simulated`, configured or not; `reachable` has the presets too."""
 
     engine: EngineLimits = Field(default=EngineLimits(), description="Limits for the whole batch.")
     storage: StorageConfig = Field(default=StorageConfig(), description="Where results are kept.")
@@ -282,15 +289,21 @@ class Bench(Table):
     models: dict[str, ModelConfig] = Field(default_factory=dict, description="What is different for one model.")
     benchmark: Annotated[tuple[Benchmark, ...], Strict(strict=False)] = Field(default=(), description="What to run.")
 
+    @property
+    def reachable(self) -> dict[str, Provider]:
+        """Every provider that a model may name: those that are built in, under those that are configured."""
+        return with_presets(self.providers)
+
     @field_validator("providers", mode="before")
     @classmethod
-    def _with_simulated(cls, given: Any) -> Any:
+    def _over_presets(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
         simulated = given.get(SIMULATED, {})
         if isinstance(simulated, Mapping) and "base_url" not in simulated:
             simulated = {"kind": "simulated", **simulated}
-        return {**given, SIMULATED: simulated}
+        laid = {name: laid_over_preset(name, t) if isinstance(t, Mapping) else t for name, t in given.items()}
+        return {**laid, SIMULATED: simulated}
 
     @classmethod
     def unfit(cls, given: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -304,7 +317,7 @@ class Bench(Table):
         yield from (mistake for path, name in _model_names(given) for mistake in _model_mistakes(path, name, known))
         limits = given.get("engine")
         default = limits.get("default_provider", "") if isinstance(limits, Mapping) else ""
-        if default and isinstance(default, str) and default not in known:
+        if default and isinstance(default, str) and not _is_known(default, known):
             yield _unknown_provider(("engine", "default_provider"), default, default, known)
 
 
@@ -326,11 +339,19 @@ def _model_mistakes(path: KeyPath, name: str, known: Sequence[str]) -> Iterator[
     except ConfigError as error:
         yield Mistake(path, f"{error.message}; {error.hint}")
     else:
-        if parts.provider and parts.provider not in known:
+        if parts.provider and not _is_known(parts.provider, known):
             yield _unknown_provider(path, parts.provider, name, known)
 
 
+def _is_known(provider: str, configured: Iterable[str]) -> bool:
+    return provider in configured or provider in dict(reachable_presets())
+
+
 def _unknown_provider(path: KeyPath, provider: str, value: str, known: Iterable[str]) -> Mistake:
-    names = list(dict.fromkeys(known))
+    if provider in PRESETS:
+        what = f"has no address yet: add [providers.{provider}] with a base_url like {AZURE_BASE_URL!r}"
+        return Mistake(path, what, value=value)
+    names, built_in = list(dict.fromkeys(known)), [name for name, _ in reachable_presets()]
+    guess = nearest(provider, names) or nearest(provider, built_in)
     what = f"unknown provider {provider!r}, configured are {', '.join(names)}"
-    return Mistake(path, what, value=value, guess=nearest(provider, names))
+    return Mistake(path, what if guess else f"{what}, built in are {', '.join(built_in)}", value=value, guess=guess)

@@ -95,4 +95,3 @@ class TaskStream:
         async for chunk in self._store.finished(self.run_id):
             self._remaining.mark((index, repeat) for index, repeat, _ in chunk)
         self._rows = self._open()
-

@@ -16,8 +16,9 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from engine.calls.desk import CallDesk, Line, Served
+from engine.calls.desk import CallDesk, Served
 from engine.calls.keys import draw_key, draws_are_shared, encode_body, request_hash
+from engine.calls.sender import Line
 from engine.errors import CallError, DrainError, EngineError, NotStoredError, SolverError, StorageError
 from engine.ports import Solver, current_task
 from engine.records import Completion, Outcome, Request, Score, TaskKey, TaskResult
@@ -110,11 +111,12 @@ class TaskScope:
         body = {"model": setting.model, "messages": messages}
         body.update((name, chosen[name]) for name in sorted(chosen) if chosen[name] is not None)
         encoded = encode_body(body)
-        request = request_hash(setting.desk.endpoint.identity, encoded)
+        request = request_hash(setting.desk.sender.endpoint.identity, encoded)
         nth = self._drawn.get(request, 0)
         self._drawn[request] = nth + 1
         key = draw_key(request, repeat=self.repeat, nth=nth, scope=self._draw_scope(shared=draws_are_shared(body)))
-        return Request(key=key, provider=setting.provider, model=setting.model, body=encoded)
+        limit = chosen.get("max_tokens") or chosen.get("max_completion_tokens")
+        return Request(key=key, provider=setting.provider, model=setting.model, body=encoded, max_output_tokens=limit)
 
     def _draw_scope(self, *, shared: bool) -> str:
         setting = self._setting

@@ -95,7 +95,7 @@ class Batcher:
         except StorageError as error:
             self._give_up(error)
         except BaseException as error:
-            self._give_up(StorageError(f"the writer of the store ended: {error!r}"))
+            self._give_up(StorageError(f"a worker of the store ended: {error!r}"))
             raise
 
     def _take(self) -> list[Entry]:

@@ -20,6 +20,8 @@ Row = tuple[Any, ...]
 _LARGEST = 2**63 - 1
 _BAD = re.compile("[\x00\ud800-\udfff]")
 _DEEPEST = 50
+_LONGEST_BITS = 10_000
+"""Beyond some thousand digits Python refuses to write a number."""
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _ONE_CHOICE = '{"choices":1}'
 """`extras` of the usual reply, whose only choice is its text."""
@@ -72,8 +74,10 @@ def to_json(value: Any) -> str:
 def _plain(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str | int | float):
-        return clean(value) if isinstance(value, str) else whole(value) if isinstance(value, int) else real(value)
+    if isinstance(value, str | float):
+        return clean(value) if isinstance(value, str) else real(value)
+    if isinstance(value, int):
+        return value if value.bit_length() < _LONGEST_BITS else None
     if depth and isinstance(value, Mapping):
         return {clean(str(key)): _plain(item, depth - 1) for key, item in value.items()}
     if depth and isinstance(value, list | tuple | set | frozenset):

@@ -18,9 +18,10 @@ from engine.ports import Store
 from engine.records import Attempt, Completion, RunRecord, TaskKey, TaskResult
 
 from . import statements
+from .evaluations import Evaluations
 from .group_commit import Batcher
 from .nodes import TTL_S, Node, is_gone, this_node
-from .reading import Query, Reading
+from .reading import Query
 from .rows import attempt_rows, clean, completion_rows, run_row, size_of, task_row
 from .statements import Dialect
 
@@ -42,7 +43,7 @@ class Kind(Enum):
     """`(text, parameters)` rows, run in order; the result is the rows of each."""
 
 
-class BatchedStore(Reading, Store):
+class BatchedStore(Evaluations, Store):
     """A store over a batched writer and batched look-ups; `start` and `close` are the backend's."""
 
     def __init__(self, dialect: Dialect, query: Query, *, writer: Batcher | None, lookups: Batcher) -> None:

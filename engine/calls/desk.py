@@ -1,18 +1,17 @@
-"""One call: single flight -> cache -> slot -> endpoint, with retries -> durable completion."""
+"""One call: single flight -> cache -> attempts, retried -> durable completion."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 
-from engine.calls.prices import Price
 from engine.calls.retry import RetryPolicy
-from engine.calls.slots import Slots
-from engine.errors import AttemptError, CallError, DrainError, NotStoredError
-from engine.ports import Endpoint, Store
+from engine.calls.sender import Line, Sender
+from engine.errors import AttemptError, CallError, NotStoredError
+from engine.ports import Store
 from engine.records import Attempt, Completion, Fault, Reply, Request
 
 POLL_S = 0.2
@@ -28,25 +27,6 @@ class Flight:
         self.landed = anyio.Event()
         self.completion: Completion | None = None
         self.error: Exception | None = None
-
-
-@dataclass(slots=True)
-class Meter:
-    """What calls of one run did so far in this process."""
-
-    requests: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
-    last_fault: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """What a run's calls have in common: its queue, its price, whether it may call at all."""
-
-    run_id: str
-    price: Price | None = None
-    offline: bool = False
-    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +45,17 @@ class CallDesk:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        sender: Sender,
         *,
-        name: str,
         store: Store,
-        slots: Slots,
         policy: RetryPolicy,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self.endpoint = endpoint
-        self.name = name
-        self.slots = slots
+        self.sender = sender
         self._store = store
         self._policy = policy
         self._wall_clock = wall_clock
         self._flights: dict[str, Flight] = {}
-        self._drain = anyio.Event()
-
-    @property
-    def draining(self) -> bool:
-        """Whether no new request leaves any more."""
-        return self._drain.is_set()
-
-    def drain(self) -> None:
-        """Let requests in flight end, start none, and wake those that sleep before a retry."""
-        self._drain.set()
 
     async def complete(self, request: Request, line: Line) -> Served:
         """The completion of this request: stored, shared with an equal call in flight, or bought.
@@ -139,24 +105,25 @@ class CallDesk:
         attempts: list[Attempt] = []
         intent = anyio.current_time()
 
-        async def attempt(timeout_s: float) -> tuple[Reply, float]:
-            if self.draining:
-                raise DrainError("no more requests leave: the run is being stopped")
-            await self.slots.acquire(line.run_id)
-            try:
-                return await self._send(request, line, attempts, timeout_s), anyio.current_time()
-            finally:
-                self.slots.release()
+        async def attempt(timeout_s: float) -> Reply:
+            return await self.sender.attempt(request, line, attempts, timeout_s)
 
         try:
-            reply, ended = await self._policy.run(attempt, sleep=self._sleep)
+            reply = await self._policy.run(attempt, sleep=self.sender.sleep)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await self._store.release_call(request.key, attempts)
             if isinstance(error, AttemptError):
                 raise call_error(error, len(attempts)) from error
             raise
-        completion = self._completion(request, line, reply, len(attempts), ended - intent - reply.latency_s)
+        total_s = anyio.current_time() - intent
+        completion = self._completion(request, line, reply, len(attempts), max(0.0, total_s - reply.latency_s))
+        line.meter.replied(
+            total_s=total_s,
+            latency_s=reply.latency_s,
+            ttft_s=reply.ttft_s,
+            output_tokens=reply.usage.output_tokens,
+        )
         try:
             await self._store.finish_call(completion, attempts)
         except anyio.get_cancelled_exc_class():
@@ -164,40 +131,6 @@ class CallDesk:
                 await self._store.finish_call(completion, attempts)
             raise
         return Served(completion, len(attempts))
-
-    async def _send(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
-        started_at, began = self._wall_clock(), anyio.current_time()
-        line.meter.requests += 1
-        try:
-            reply = await self.endpoint.send(request.body, timeout_s=timeout_s)
-        except AttemptError as error:
-            line.meter.faults[error.fault] = line.meter.faults.get(error.fault, 0) + 1
-            line.meter.last_fault = error.message
-            attempts.append(
-                Attempt(
-                    started_at=started_at,
-                    fault=error.fault,
-                    seconds=anyio.current_time() - began,
-                    status=error.status,
-                    message=error.message,
-                    request_id=error.request_id,
-                )
-            )
-            raise
-        attempts.append(
-            Attempt(
-                started_at=started_at,
-                fault="ok",
-                seconds=reply.latency_s,
-                status=reply.status,
-                request_id=reply.request_id,
-            )
-        )
-        return reply
-
-    async def _sleep(self, seconds: float) -> None:
-        with anyio.move_on_after(seconds):
-            await self._drain.wait()
 
     def _completion(self, request: Request, line: Line, reply: Reply, attempts: int, queue_s: float) -> Completion:
         return Completion(
@@ -214,7 +147,7 @@ class CallDesk:
             reasoning=reply.reasoning,
             tool_calls=reply.tool_calls,
             cost_usd=line.price.cost_usd(reply.usage) if line.price else None,
-            queue_s=max(0.0, queue_s),
+            queue_s=queue_s,
             ttft_s=reply.ttft_s,
             latency_s=reply.latency_s,
             attempts=attempts,

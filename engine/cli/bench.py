@@ -34,7 +34,7 @@ def check(target: str = DEFAULT_BENCH, /) -> int:
         rows, tasks = len(prepared.rows), prepared.selection.size
         print(f"{prepared.solver.evaluation_name()} × {order.model}: {rows} rows, {tasks} tasks")
     for order in batch.orders:
-        provider = batch.bench.providers.get(parse_model(order.model, providers=batch.bench.providers).provider)
+        provider = batch.bench.reachable.get(parse_model(order.model, providers=batch.bench.reachable).provider)
         if provider is not None and provider.api_key_env:
             environment.require_secret(provider.api_key_env, where=f"model {order.model!r}")
     print(f"{target}: {len(batch.orders)} runs, no mistakes")

@@ -50,8 +50,16 @@ class RunFlags:
     """Score stored completions again; nothing is sent."""
     offline: Annotated[bool, Parameter(negative=())] = False
     """Send nothing; tasks that would need a request are skipped."""
+    max_cost: float | None = None
+    """USD to spend now at most; a call that may not fit is never started."""
+    max_total_tokens: int | None = None
+    """Input and output tokens to buy now at most."""
+    max_duration: float | None = None
+    """Seconds after which no request leaves any more."""
     max_errors: str | None = None
     """More tasks without a score than this end with exit code 1: 5% or a count."""
+    min_complete: float | None = None
+    """A smaller percentage of tasks with a score ends with exit code 1."""
     fail_under: float | None = None
     """A score below this percentage ends with exit code 1."""
     api_key_env: str = ""
@@ -194,7 +202,13 @@ def _changed(bench: Bench, flags: RunFlags) -> Bench:
     """The configuration with limits and sampling of the command line laid over it."""
     table = bench.model_dump(exclude_unset=True)
     sampling = {"temperature": flags.temperature, "max_tokens": flags.max_tokens}
-    limits = {"max_concurrent": flags.max_concurrent, "max_errors": flags.max_errors}
+    limits = {
+        "max_concurrent": flags.max_concurrent,
+        "max_errors": flags.max_errors,
+        "max_cost_usd": flags.max_cost,
+        "max_total_tokens": flags.max_total_tokens,
+        "max_duration_s": flags.max_duration,
+    }
     given = {name: value for name, value in sampling.items() if value is not None}
     if given:
         table["sampling"] = {**table.get("sampling", {}), **given}

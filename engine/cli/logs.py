@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from engine.api import Engine
-from engine.events import Event, RunEnded, RunStarted, TaskEnded
+from engine.calls.gate import Change
+from engine.events import Event, RunEnded, RunStarted, Stalled, StoreTrouble, TaskEnded
 from engine.records import Outcome
 
 if TYPE_CHECKING:
@@ -91,6 +92,12 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
             score=report.score,
             unscored=report.unscored,
         )
+    elif isinstance(event, Change):
+        log.warning("limit changed", provider=event.provider, in_flight=event.limit, pace=event.pace, why=event.why)
+    elif isinstance(event, Stalled):
+        log.warning("nothing moves", seconds=round(event.seconds), waits_for=event.waits_for)
+    elif isinstance(event, StoreTrouble):
+        log.warning("the store waits", message=event.message)
     elif isinstance(event, TaskEnded):
         error = event.result.error or {}
         kind = f"{error.get('code')}/{error.get('class')}"

@@ -102,7 +102,9 @@ class _Ending:
             named = len(self.reports) > 1
             for report in self.reports:
                 print("\n".join(final_lines(report, named=named)), flush=True)
-        if self.stopped_by:
+        for halt in {report.halt.message: report.halt for report in self.reports if report.halt}.values():
+            print(f"stopped early: {halt.message}\n  hint: {halt.hint}", file=sys.stderr)
+        if self.stopped_by or any(report.halt for report in self.reports):
             print(self._resume_line(), file=sys.stderr)
         elif code == SHORT:
             print(self._why_short(), file=sys.stderr)
@@ -111,11 +113,16 @@ class _Ending:
     def _exit_code(self) -> int:
         if self.stopped_by:
             return INTERRUPTED + self.stopped_by
+        halts = [report.halt.exit_code for report in self.reports if report.halt is not None]
+        if halts:
+            return max(halts)
         return SHORT if any(self._too_many(r) or self._too_low(r) for r in self.reports) else DONE
 
     def _too_many(self, report: RunReport) -> bool:
         limit: ErrorLimit = self.batch.bench.engine.max_errors
-        return limit.exceeded(report.unscored, n=report.n)
+        least = self.flags.min_complete
+        incomplete = least is not None and 100 * report.counted < least * report.n
+        return incomplete or limit.exceeded(report.unscored, n=report.n)
 
     def _too_low(self, report: RunReport) -> bool:
         least = self.flags.fail_under
@@ -137,4 +144,4 @@ class _Ending:
         total = sum(report.n for report in self.reports)
         command = shlex.join(["python", "-m", "engine", *sys.argv[1:]])
         state = f"{done}/{total} done and kept" if self.reports else "what was done is kept"
-        return f"interrupted: {state}\nresume: {command}"
+        return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\nresume: {command}"

@@ -17,7 +17,26 @@ def final_lines(report: RunReport, *, named: bool) -> list[str]:
         named: whether the last line says which run it is.
     """
     name = f"{report.benchmark} × {report.model}"
-    return [f"{name}  {cost_line(report)}", f"  {interval_line(report)}", final_score(report, name if named else "")]
+    lines = [f"{name}  {cost_line(report)}"]
+    if report.latency:
+        lines.append(f"  {latency_line(report)}")
+    return [*lines, f"  {interval_line(report)}", final_score(report, name if named else "")]
+
+
+def latency_line(report: RunReport) -> str:
+    """Median and 99th percentile of each part of the calls made now, and what went wrong on the way."""
+    parts = []
+    for name, summary in report.latency.items():
+        p50, p99 = summary["p50"], summary["p99"]
+        if p50 is not None and p99 is not None and name in ("queue", "first_token", "service"):
+            parts.append(f"{name.replace('_', ' ')} {seconds(p50)} (p99 {seconds(p99)})")
+    faults = ", ".join(f"{count} {name}" for name, count in sorted(report.faults.items()))
+    return " · ".join(parts) + (f" · retried or failed: {faults}" if faults else "")
+
+
+def seconds(value: float) -> str:
+    """Seconds, or milliseconds where they are few."""
+    return f"{value:.1f} s" if value >= 1 else f"{1000 * value:.0f} ms"
 
 
 def final_score(report: RunReport, name: str = "") -> str:

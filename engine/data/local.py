@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.data.adapters import adapted
 from engine.data.custom import CustomRows
 from engine.data.filerows import FileRows
 from engine.data.files import data_files, form_of, split_name
@@ -28,6 +30,8 @@ def open_path(path: Path, *, name: str, cache: Path | None) -> Source:
     metadata = read_metadata(path if path.is_dir() else path.parent)
     id_field = _id_field(metadata)
     try:
+        if (source := adapted(path, name=name, cache=cache)) is not None:
+            return replace(source, metadata=metadata)
         if path.is_file():
             return _file(path, name, metadata, partial(_open_file, cache=cache, id_field=id_field))
         return _folder(path, name, metadata, cache=cache, id_field=id_field)

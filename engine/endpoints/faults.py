@@ -100,13 +100,13 @@ def fault_of_status(status: int, headers: Mapping[str, str], body: bytes, *, sec
     if 300 <= status < 400 and (target := headers.get("location")):
         return _error(Fault.REDIRECT, f"to {_host(target)}", status, headers, secret=secret)
     said = read_error(body)
-    return _error(classify(status, said, headers), _words(said), status, headers, secret=secret)
+    return _said(classify(status, said, headers), said, status, headers, secret=secret)
 
 
 def fault_of_error(error: object, *, status: int, headers: Mapping[str, str]) -> AttemptError:
     """The error for an `error` object in a reply with status 200 or in a stream, judged by its code and type."""
     said = ErrorText.of(error)
-    return _error(classify(status_of_error(said), said, headers), _words(said), status, headers)
+    return _said(classify(status_of_error(said), said, headers), said, status, headers)
 
 
 def fault_of_exception(error: BaseException, *, secret: str = "") -> AttemptError:
@@ -172,7 +172,7 @@ def scrubbed(error: AttemptError, secret: str) -> AttemptError:
     """The error, or a copy of it without the key where its message holds the key."""
     if not secret or secret not in error.message:
         return error
-    return AttemptError(
+    clean = AttemptError(
         error.message.replace(secret, "***"),
         fault=error.fault,
         status=error.status,
@@ -180,11 +180,20 @@ def scrubbed(error: AttemptError, secret: str) -> AttemptError:
         request_id=error.request_id,
         headers=error.headers,
     )
+    clean.reason, clean.param = error.reason, error.param
+    return clean
 
 
 def request_id(headers: Mapping[str, str]) -> str:
     """What the endpoint calls this request; empty where it does not say."""
     return headers.get("x-request-id") or headers.get("request-id") or ""
+
+
+def _said(fault: Fault, said: ErrorText, status: int, headers: Mapping[str, str], *, secret: str = "") -> AttemptError:
+    error = _error(fault, _words(said), status, headers, secret=secret)
+    error.reason = scrub(said.code or said.kind, secret, longest=100)
+    error.param = scrub(said.param, secret, longest=100)
+    return error
 
 
 def _error(

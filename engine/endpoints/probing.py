@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from engine.errors import AttemptError, EndpointError
+from engine.presets import preset_at
 from engine.records import Fault
 
 PROBE_TIMEOUT_S = 10.0
@@ -15,6 +16,9 @@ LISTING_LIMIT_BYTES = 8 * 2**20
 def refusal(error: AttemptError, *, base_url: str, key_name: str, has_key: bool) -> EndpointError | None:
     """The error that ends the run before it began, or None where a failed probe says nothing about the calls."""
     if error.fault in {Fault.AUTH, Fault.PERMISSION} and error.status in {401, 403}:
+        preset = preset_at(base_url)
+        if preset is not None and not preset.lists_models:
+            return None  # it wants the key for its list in another header than for calls
         key = f"the key in {key_name}" if key_name else "the key" if has_key else "a request without a key"
         hint = (
             f"check the value of {key_name}"

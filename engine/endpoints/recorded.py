@@ -1,7 +1,8 @@
 """Recorded answers behind a real loopback server: the answer whose question stands last in the request.
 
 A recording is JSON lines, plain or gzipped, with a row per question: `match`, text that stands verbatim in any
-request that asks it, and `content`, what the model answered; `finish_reason` and `usage` where they are known.
+request that asks it, and `content`, what the model answered; `finish_reason` and `usage` where they are known;
+`options` of a multiple-choice question, by which it is told from a question that is a word of the choices.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -33,6 +34,7 @@ class Row:
     content: str
     finish_reason: str = "stop"
     usage: dict[str, Any] | None = None
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +83,18 @@ class Matcher:
             self._by_tail.setdefault(text[-_TAIL:], []).append(text)
         self._lengths = sorted({len(tail) for tail in self._by_tail}, reverse=True)
 
-    def find(self, request: str) -> str | None:
-        """The text that ends last in the request, the longest of equals; None where none stands in it."""
+    def find(self, request: str, fits: Callable[[str], bool] | None = None) -> str | None:
+        """The text that ends last in the request, the longest of equals; None where none stands in it.
+
+        Where `fits` is given, it must hold for the text too.
+        """
         by_tail, lengths = self._by_tail, self._lengths
         for end in range(len(request), 0, -1):
             # Longest tails first: what has a longer tail is longer than what has a shorter one.
             for length in lengths:
                 texts = by_tail.get(request[end - length : end]) if length <= end else None
                 for text in texts or ():
-                    if request.endswith(text, 0, end):
+                    if request.endswith(text, 0, end) and (fits is None or fits(text)):
                         return text
         return None
 
@@ -115,7 +120,7 @@ class Recorded:
     def respond(self, request: ChatRequest) -> Answer:
         """The next recorded answer to the question that stands last in the request."""
         text = "\n".join(text for _, text in request.texts)
-        match = self._matcher.find(text)
+        match = self._matcher.find(text, lambda found: self._fits(found, text)) or self._matcher.find(text)
         if match is None:
             said = f"no recorded question stands in this request, which ends {text[-80:]!r}"
             return Answer(status=422, code="no_recording", message=said)
@@ -130,6 +135,10 @@ class Recorded:
             usage=chosen[0].usage if wanted == 1 else None,
             delay_s=self._latency_s,
         )
+
+    def _fits(self, match: str, request: str) -> bool:
+        """A question may be a word of another's choices; its own choices tell that it is really asked."""
+        return any(all(option in request for option in row.options) for row in self._rows[match])
 
 
 class RecordedEndpoint(LoopbackEndpoint):
@@ -153,7 +162,9 @@ def _row(line: str, where: str) -> Row:
         raise DatasetError(f"{where}: match is {match!r:.60}", hint="match must hold the text of the question")
     if usage is not None and not isinstance(usage, dict):
         raise DatasetError(f"{where}: usage is {usage!r:.60}", hint="usage must be an object, as in a reply")
-    return Row(match=match.strip(), content=content, finish_reason=reason, usage=usage)
+    options = document.get("options")
+    held = tuple(str(option).strip() for option in options) if isinstance(options, list) else ()
+    return Row(match=match.strip(), content=content, finish_reason=reason, usage=usage, options=held)
 
 
 def _text(document: dict[str, Any], name: str, where: str) -> str:

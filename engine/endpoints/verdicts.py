@@ -113,11 +113,15 @@ _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """What an error object says: `code` and `kind` (its type) in lower case, the message as it came."""
+    """What an error object says: `code` and `kind` (its type) in lower case, the message as it came.
+
+    `param` is the part of the request that it complains of, as `temperature` or `messages[0].role`.
+    """
 
     code: str = ""
     kind: str = ""
     message: str = ""
+    param: str = ""
 
     @classmethod
     def of(cls, error: object) -> ErrorText:
@@ -125,7 +129,11 @@ class ErrorText:
         if isinstance(error, dict):
             message = error.get("message") or error.get("detail") or error.get("msg") or error.get("error") or ""
             kind = error.get("type") or error.get("status")
-            return cls(_name(error.get("code")), _name(kind), message if isinstance(message, str) else _short(message))
+            if (found := _validation(message)) is not None:
+                return found
+            words = message if isinstance(message, str) else _short(message)
+            param = error.get("param")
+            return cls(_name(error.get("code")), _name(kind), words, param if isinstance(param, str) else "")
         return cls(message=error if isinstance(error, str) else _short(error))
 
 
@@ -141,7 +149,8 @@ def read_error(body: bytes) -> ErrorText:
     if isinstance(document, dict) and document.get("error"):
         inner = ErrorText.of(document["error"])
         outer = ErrorText.of({key: value for key, value in document.items() if key != "error"})
-        return ErrorText(inner.code or outer.code, inner.kind or outer.kind, inner.message or outer.message)
+        message = inner.message or outer.message
+        return ErrorText(inner.code or outer.code, inner.kind or outer.kind, message, inner.param or outer.param)
     return ErrorText.of(document)
 
 
@@ -192,6 +201,16 @@ def _by_words(status: int, said: ErrorText) -> Fault | None:
         if status in statuses and (said.code in names or said.kind in names or (words and words.search(said.message))):
             return fault
     return None
+
+
+def _validation(message: object) -> ErrorText | None:
+    """The first of the mistakes that a server with pydantic lists (FastAPI, Mistral); None where it is no such list."""
+    inner = message.get("detail") if isinstance(message, dict) else message
+    first = inner[0] if isinstance(inner, list) and inner else None
+    if not isinstance(first, dict) or not isinstance(first.get("loc"), list | tuple):
+        return None
+    path = ".".join(str(part) for part in first["loc"] if part != "body")
+    return ErrorText(_name(first.get("type")), "", f"{path}: {first.get('msg', '')}", path)
 
 
 def _name(value: object) -> str:

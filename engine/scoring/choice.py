@@ -19,6 +19,7 @@ STATED = (
 LEADING = r"\A[\s*_`\"']*[(\[]?([{letters}])(?:[)\].:*]|\s*\Z)"
 MARKED = r"(?:[(\[]|\*\*)([{letters}])(?=[)\].:*])"
 ALONE = r"(?<![\w'\u2019])(?:(?![AI])[{letters}]|[AI](?=[ \t]*(?:[).:,]|$)))(?![\w'\u2019])"
+FIRST = r"\A[\s*_`\"'$(\[]*(?!{article})([{letters}])(?![\w'\u2019])"
 ARTICLE = r"[AI][ \t]+(?!(?:because|since|as|and|which|for|due|with)\b)[a-z]"
 
 
@@ -33,16 +34,32 @@ def extract_choice(text: str, letters: str = LETTERS) -> str | None:
     answer is Both", A from "a cat. A dog", and the first of several statements rather than the last.
     """
     rules = _rules(letters)
-    for rule in rules[:2]:
-        if found := rule.findall(text):
-            last = found[-1]
-            return (last if isinstance(last, str) else last[0] or last[1]).upper()
+    if stated := extract_stated(text, letters):
+        return stated
     if leading := rules[2].match(text):
         return leading[1]
-    for rule in rules[3:]:
+    for rule in rules[3:5]:
         if found := rule.findall(text):
             return str(found[-1])
     return None
+
+
+def extract_stated(text: str, letters: str = LETTERS) -> str | None:
+    r"""The same, but None where the letter is neither boxed nor stated as the answer: for replies that were cut."""
+    for rule in _rules(letters)[:2]:
+        if found := rule.findall(text):
+            last = found[-1]
+            return (last if isinstance(last, str) else last[0] or last[1]).upper()
+    return None
+
+
+def extract_first(text: str, letters: str = LETTERS) -> str | None:
+    """The letter that the reply begins with, else as `extract_choice`: where a prompt ends with "Answer:".
+
+    What a model says after its letter, a next question for example, is not looked at.
+    """
+    first = _rules(letters)[5].match(text)
+    return first[1] if first else extract_choice(text, letters)
 
 
 def extract_mmlu_pro(text: str, letters: str = LETTERS) -> str | None:
@@ -92,10 +109,13 @@ def _last_on_first_line(labelled: re.Pattern[str], text: str) -> str | None:
     return found
 
 
+RULES = (BOXED, STATED, LEADING, MARKED, ALONE, FIRST)
+
+
 @lru_cache(maxsize=64)
 def _rules(letters: str) -> tuple[re.Pattern[str], ...]:
     given = {"letters": re.escape(letters), "lower": re.escape(letters.lower()), "article": ARTICLE}
-    return tuple(re.compile(rule.format(**given), re.MULTILINE) for rule in (BOXED, STATED, LEADING, MARKED, ALONE))
+    return tuple(re.compile(rule.format(**given), re.MULTILINE) for rule in RULES)
 
 
 @lru_cache(maxsize=64)

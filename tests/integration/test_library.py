@@ -162,7 +162,7 @@ class Plain(SolverStrategy):
     )
 
     def slow(request):
-        return Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=0.1)
+        return Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=1.0)
 
     async with scripted(slow) as (server, _), Engine(storage=storage(tmp_path), folder=tmp_path) as engine:
         report = await engine.run(str(data), f"{solver}:Plain", model=f"{server.base_url}::m")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sqlite3
@@ -34,8 +35,7 @@ def completion(key: str) -> Completion:
 async def filled(path: Path, rows: int = 200) -> Path:
     """A closed database with completions."""
     async with open_store(path) as store:
-        for n in range(rows):
-            await store.finish_call(completion(str(n)), [])
+        await asyncio.gather(*(store.finish_call(completion(str(n)), []) for n in range(rows)))
     return path
 
 

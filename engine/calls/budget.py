@@ -1,0 +1,127 @@
+"""The budget of a batch: money, tokens and time, reserved before a call and settled after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anyio
+
+from engine.calls.prices import Price
+from engine.errors import BudgetError
+from engine.records import Usage
+
+SEEN_ENOUGH = 20
+"""Completions after which the tokens of a call are judged by those before."""
+MARGIN = 1.2
+UNBOUNDED_OUTPUT_TOKENS = 4096
+"""What is set aside for a reply without a limit, until replies have been seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What is set aside for one call."""
+
+    cost_usd: float
+    tokens: int
+
+
+class Budget:
+    """Money and tokens of one batch in this process; a call that does not fit is never started.
+
+    A call that does not fit waits for those in flight, which mostly cost less than was set aside for them.
+    When none is in flight and it still does not fit, the budget is used up.
+    """
+
+    def __init__(self, *, max_cost_usd: float | None = None, max_tokens: int | None = None) -> None:
+        self.max_cost_usd = max_cost_usd
+        self.max_tokens = max_tokens
+        self.spent_usd = 0.0
+        self.used_tokens = 0
+        self.halt: BudgetError | None = None
+        self._held_usd = 0.0
+        self._held_tokens = 0
+        self._in_flight = 0
+        self._settled = anyio.Event()
+        self._seen = 0
+        self._tokens_a_byte = 0.0
+        self._longest_output = 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is anything to reserve."""
+        return self.max_cost_usd is not None or self.max_tokens is not None
+
+    def stop(self, error: BudgetError) -> None:
+        """Let nothing more be bought, and wake those that wait."""
+        self.halt = self.halt or error
+        self._wake()
+
+    async def reserve(self, body: bytes, max_output_tokens: int | None, price: Price | None) -> Reserved:
+        """Set aside what the call may cost.
+
+        Raises:
+            BudgetError: it does not fit, and nothing is in flight that could make room.
+        """
+        while True:
+            if self.halt is not None:
+                raise self.halt
+            wanted, certain = self._bound(body, max_output_tokens, price)
+            if self._fits(wanted) or (not certain and self._in_flight == 0 and not self._seen):
+                self._held_usd += wanted.cost_usd
+                self._held_tokens += wanted.tokens
+                self._in_flight += 1
+                return wanted
+            if self._in_flight == 0:
+                self.stop(self._used_up(wanted))
+                continue
+            await self._settled.wait()
+
+    def settle(self, reserved: Reserved, *, body: bytes, usage: Usage | None, cost_usd: float | None) -> None:
+        """Give back what was set aside, and count what was used: `usage` None where the call failed.
+
+        A reply whose cost is unknown counts as what was set aside for it.
+        """
+        self._held_usd -= reserved.cost_usd
+        self._held_tokens -= reserved.tokens
+        self._in_flight -= 1
+        if usage is not None:
+            known = usage.input_tokens is not None and usage.output_tokens is not None
+            self.spent_usd += reserved.cost_usd if cost_usd is None else cost_usd
+            self.used_tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0) if known else reserved.tokens
+            if known:
+                self._seen += 1
+                self._tokens_a_byte = max(self._tokens_a_byte, (usage.input_tokens or 0) / max(1, len(body)))
+                self._longest_output = max(self._longest_output, usage.output_tokens or 0)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    def _bound(self, body: bytes, max_output_tokens: int | None, price: Price | None) -> tuple[Reserved, bool]:
+        """The most that the call can cost, and whether that is certain."""
+        ratio = min(1.0, self._tokens_a_byte * MARGIN) if self._seen >= SEEN_ENOUGH else 1.0
+        inputs = int(len(body) * ratio) + 1  # a token is a byte at least
+        outputs = max_output_tokens
+        if outputs is None:
+            outputs = int(self._longest_output * MARGIN) + 1 if self._seen else UNBOUNDED_OUTPUT_TOKENS
+        cost = (price.cost_usd(Usage(inputs, outputs)) if price is not None else None) or 0.0
+        return Reserved(cost, inputs + outputs), max_output_tokens is not None
+
+    def _fits(self, wanted: Reserved) -> bool:
+        money = self.max_cost_usd is None or self.spent_usd + self._held_usd + wanted.cost_usd <= self.max_cost_usd
+        tokens = self.max_tokens is None or self.used_tokens + self._held_tokens + wanted.tokens <= self.max_tokens
+        return money and tokens
+
+    def _used_up(self, wanted: Reserved) -> BudgetError:
+        if self.max_cost_usd is not None and self.spent_usd + wanted.cost_usd > self.max_cost_usd:
+            return BudgetError(
+                f"the budget of ${self.max_cost_usd:g} is reached: ${self.spent_usd:.4f} is spent, "
+                f"the next call may cost ${wanted.cost_usd:.4f}",
+                hint="everything bought is kept; the same command goes on with a new budget",
+            )
+        return BudgetError(
+            f"the budget of {self.max_tokens} tokens is reached: {self.used_tokens} are used, "
+            f"the next call may need {wanted.tokens}",
+            hint="everything bought is kept; the same command goes on with a new budget",
+        )
