@@ -122,11 +122,11 @@ def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
 [engine]
 max_concurent = 8
 attempt_timeout_s = "hot"
-[providers.fireworks]
+[providers.foundries]
 requests_per_minute = 0
 [[benchmark]]
 dataset = "rows.jsonl"
-models = ["firework::m"]
+models = ["foundry::m"]
 limit = 0
 [sampling]
 temperature = -1
@@ -136,17 +136,17 @@ temperature = -1
         "    max_concurent = 8",
         "bench.toml:3: engine.attempt_timeout_s: must be a number: 'hot'",
         '    attempt_timeout_s = "hot"',
-        "bench.toml:4: providers.fireworks.base_url: is missing: kind 'openai' needs it",
-        "    [providers.fireworks]",
-        "bench.toml:5: providers.fireworks.requests_per_minute: must be at least 1: 0",
+        "bench.toml:4: providers.foundries.base_url: is missing: kind 'openai' needs it",
+        "    [providers.foundries]",
+        "bench.toml:5: providers.foundries.requests_per_minute: must be at least 1: 0",
         "    requests_per_minute = 0",
         "bench.toml:6: benchmark.0.solver: is missing",
         "    [[benchmark]]",
         (
-            "bench.toml:8: benchmark.0.models.0: unknown provider 'firework', configured are fireworks, simulated: "
-            "'firework::m'; did you mean 'fireworks'?"
+            "bench.toml:8: benchmark.0.models.0: unknown provider 'foundry', configured are foundries, simulated: "
+            "'foundry::m'; did you mean 'foundries'?"
         ),
-        '    models = ["firework::m"]',
+        '    models = ["foundry::m"]',
         "bench.toml:9: benchmark.0.limit: must be at least 1: 0",
         "    limit = 0",
         "bench.toml:11: sampling.temperature: must be at least 0: -1",

@@ -1,0 +1,52 @@
+"""How sure we are: intervals around a score, paired comparisons, corrections for many of them, and power.
+
+Nothing is imported for right and wrong answers; scipy comes in where Student's t is needed, numpy for resampling.
+"""
+
+from engine.statistics.bootstrap import Resampled, resampled_mean
+from engine.statistics.intervals import (
+    ClusteredMean,
+    Interval,
+    clustered_error,
+    clustered_interval,
+    mean_interval,
+    quantile_interval,
+    score_interval,
+    student_quantile,
+    wilson,
+)
+from engine.statistics.many import holm, rank_ranges
+from engine.statistics.paired import (
+    PairedResult,
+    Table,
+    compare_paired,
+    compare_unpaired,
+    mcnemar_exact,
+    newcombe_paired,
+)
+from engine.statistics.power import detectable, discordant_error, questions_needed
+
+__all__ = [
+    "ClusteredMean",
+    "Interval",
+    "PairedResult",
+    "Resampled",
+    "Table",
+    "clustered_error",
+    "clustered_interval",
+    "compare_paired",
+    "compare_unpaired",
+    "detectable",
+    "discordant_error",
+    "holm",
+    "mcnemar_exact",
+    "mean_interval",
+    "newcombe_paired",
+    "quantile_interval",
+    "questions_needed",
+    "rank_ranges",
+    "resampled_mean",
+    "score_interval",
+    "student_quantile",
+    "wilson",
+]
