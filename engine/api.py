@@ -90,7 +90,9 @@ class Engine:
         url = absolute_url(self._storage, self.folder)
         backend = built_in("storage").backend(url)
         self.store = await self._stack.enter_async_context(backend.open_store(url, on_trouble=self._trouble))
-        self._providers = Providers(self.bench, self.environment, self.store, folder=self.folder, changed=self._tell)
+        self._providers = Providers(
+            self.bench, self.environment, self.store, folder=self.folder, changed=self._tell, adapted=self._tell
+        )
         self._stack.push_async_callback(self._providers.aclose)
         home = self.environment.home
         self._opener = Opener(self.bench, self._providers, self.store, folder=self.folder, home=home)
@@ -232,7 +234,9 @@ class Engine:
         if tally.finished >= selection.size:
             await self.store.end_run(record.run_id)
         metrics = await run_metrics(known.prepared.solver, self.store, record, selection, tally)
-        made = report(record, selection, tally, progress, metrics)
+        found = known.desk.calls.sender.refusals.found(known.model.model)
+        adapted = [each.says for each in found]
+        made = report(record, selection, tally, progress, metrics=metrics, adapted=adapted)
         self._tell(RunEnded(made))
         return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.calls.gate import Change
+from engine.providers import Adapted
 from engine.records import RunRecord, TaskResult
 from engine.report import RunReport
 
@@ -47,4 +48,4 @@ class StoreTrouble:
     message: str
 
 
-Event = RunStarted | TaskEnded | RunEnded | Change | Stalled | StoreTrouble
+Event = RunStarted | TaskEnded | RunEnded | Change | Adapted | Stalled | StoreTrouble

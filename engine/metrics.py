@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.ports import Store
 from engine.records import Outcome, RunRecord, Selection, Tally, TaskResult
+from engine.scoring.metrics import repeat_metrics
 
 
 class SolvedTask(tuple[bool, Any]):  # noqa: SLOT001 - a tuple takes no slots
@@ -32,15 +33,35 @@ async def run_metrics(
     """Figures by hierarchical name, each beginning with the evaluation's name.
 
     The score is a fraction; a custom solver's metrics are what it computed, in its own units. Means are over
-    the counted tasks that have the metric.
+    the counted tasks that have the metric. With several repeats, `pass@k`, `pass^k` and `majority@k` are added.
     """
     name = record.evaluation_name
     if getattr(solver, "scoring_method", "") == "Custom":
         return {f"{name}/{key}": value for key, value in (await _custom(solver, store, record, selection)).items()}
     metrics: dict[str, Any] = {} if tally.score is None else {name: tally.score}
     if tally.detailed:
-        metrics.update({f"{name}/{key}": value for key, value in (await _means(store, record, selection)).items()})
+        means = await _means(store, record, selection)
+        means.update(solver.further_metrics(means))
+        metrics.update({f"{name}/{key}": value for key, value in means.items()})
+    if selection.repeats > 1 and tally.score is not None:
+        questions = await _questions(store, record, selection)
+        metrics.update({f"{name}/{key}": value for key, value in repeat_metrics(questions, selection.repeats).items()})
     return metrics
+
+
+async def _questions(
+    store: Store, record: RunRecord, selection: Selection
+) -> list[tuple[list[str | None], list[float]]]:
+    """For each datum, the answers and values of its counted repeats, in their order."""
+    questions: dict[int, tuple[list[str | None], list[float]]] = {}
+    async for chunk in store.results(record.run_id):
+        for result in chunk:
+            if result.score is None or (result.key.datum_index, result.key.repeat) not in selection:
+                continue
+            answers, values = questions.setdefault(result.key.datum_index, ([], []))
+            answers.append(result.answer)
+            values.append(result.score)
+    return list(questions.values())
 
 
 async def _custom(solver: Any, store: Store, record: RunRecord, selection: Selection) -> Mapping[str, Any]:

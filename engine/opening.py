@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from engine import plan
 from engine.calls.meter import Meter
 from engine.calls.prices import Price
 from engine.calls.sender import Line
-from engine.config import Bench
+from engine.config import Bench, Provider
 from engine.forecast import Forecast, forecast
 from engine.models import ModelName
 from engine.ports import Store
 from engine.prepare import Order, Prepared, prepare
+from engine.pricing import find_price
 from engine.progress import Progress
-from engine.providers import Desk, Providers, fixed_sampling
+from engine.providers import Desk, Providers, fixed_sampling, is_loopback
 from engine.records import Outcome, RunRecord, Tally, TaskResult
 from engine.run import Run
 from engine.stream import TaskStream
@@ -109,7 +111,7 @@ class Opener:
             parts=parts,
             record=prepared.record(parts, model, generation=generation, now=time.time()),
             fixed=fixed,
-            price=self._price(name),
+            price=await self._price(name, model.model, desk.provider),
         )
 
     async def open(self, known: Known, mode: Mode, *, ended: Callable[[TaskResult], None]) -> Opened:
@@ -186,8 +188,17 @@ class Opener:
             folders=self._home / "work" / record.run_id,
         )
 
-    def _price(self, name: str) -> Price | None:
-        prices = self._bench.models[name].prices if name else None
-        if prices is None:
+    async def _price(self, name: str, model: str, provider: Provider) -> Price | None:
+        """From bench.toml, else from the list of prices; a made-up model costs nothing."""
+        configured = self._bench.models[name].prices if name else None
+        if configured is None and provider.kind != "openai":
+            return Price(input=0.0, output=0.0)
+        if configured is None and is_loopback(provider.base_url):
             return None
-        return Price(input=prices.input, output=prices.output, cached_input=prices.cached_input)
+
+        def find() -> Price | None:
+            day = datetime.now(UTC).date()
+            found = find_price(model, provider.base_url, configured=configured, day=day)
+            return found[0] if found else None
+
+        return find() if configured is not None else await anyio.to_thread.run_sync(find)

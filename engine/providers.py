@@ -20,6 +20,8 @@ from engine.calls.retry import RetryPolicy
 from engine.calls.sender import Sender
 from engine.config import Bench, Provider
 from engine.endpoints.openai_chat import OpenAIChat
+from engine.endpoints.quirks import Adaptation
+from engine.endpoints.refusals import Refusals
 from engine.environment import Environment
 from engine.errors import BudgetError, EndpointError
 from engine.models import ModelName, find_model, parse_model
@@ -27,6 +29,15 @@ from engine.ports import Endpoint, Store
 
 LANES = 8
 """Runs of one provider that hand out tasks at a time; the next starts when one has handed out its last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A parameter that a model refuses is left out or renamed from now on; `says` tells which and why."""
+
+    provider: str
+    model: str
+    says: str
 
 
 @dataclass(slots=True)
@@ -52,11 +63,13 @@ class Providers:
         *,
         folder: Path,
         changed: Callable[[Change], None] | None = None,
+        adapted: Callable[[Adapted], None] | None = None,
     ) -> None:
         limits = bench.engine
         self.budget = Budget(max_cost_usd=limits.max_cost_usd, max_tokens=limits.max_total_tokens)
         self._bench = bench
         self._changed = changed
+        self._adapted = adapted
         self._environment = environment
         self._store = store
         self._folder = folder
@@ -123,7 +136,8 @@ class Providers:
                 attempt_timeout_s=limits.attempt_timeout_s,
                 call_deadline_s=limits.call_deadline_s,
             )
-            sender = Sender(endpoint, name=name, gate=gate, budget=self.budget)
+            refusals = Refusals(provider.base_url, told=self._told(name))
+            sender = Sender(endpoint, name=name, gate=gate, budget=self.budget, refusals=refusals)
             calls = CallDesk(sender, store=self._store, policy=policy)
             self._desks[name] = Desk(name, provider, calls, anyio.CapacityLimiter(LANES))
         return self._desks[name]
@@ -185,6 +199,13 @@ class Providers:
         """Close every endpoint."""
         for desk in self._desks.values():
             await desk.calls.sender.endpoint.aclose()
+
+    def _told(self, name: str) -> Callable[[str, Adaptation], None]:
+        def told(model: str, adaptation: Adaptation) -> None:
+            if self._adapted is not None:
+                self._adapted(Adapted(name, model, adaptation.says))
+
+        return told
 
     def _endpoint(self, provider: Provider) -> Endpoint:
         """The endpoint of its kind, from the module of that name in `engine/endpoints`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,8 @@ class RunReport:
     """Seconds of calls made in this process, by part: n, mean and percentiles."""
     faults: Mapping[str, int] = field(default_factory=dict)
     """Requests of this process that gave no usable reply, by class."""
+    adapted: Sequence[str] = ()
+    """What was left out of or renamed in requests, because the model refuses it; a sentence each."""
     halt: EngineError | None = None
     """Why the run ended early, where it did: no key, no quota, no budget."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -92,13 +94,20 @@ class RunReport:
             "duration_s": round(self.duration_s, 3),
             "latency": {name: dict(each) for name, each in self.latency.items()},
             "faults": dict(self.faults),
+            "adapted": list(self.adapted),
             "halted": self.halt.message if self.halt else None,
             "metrics": dict(self.metrics),
         }
 
 
 def report(
-    record: RunRecord, selection: Selection, tally: Tally, progress: Progress, metrics: Mapping[str, Any]
+    record: RunRecord,
+    selection: Selection,
+    tally: Tally,
+    progress: Progress,
+    *,
+    metrics: Mapping[str, Any],
+    adapted: Sequence[str] = (),
 ) -> RunReport:
     """The report of a run from what the store holds of it."""
     n = selection.size
@@ -131,6 +140,7 @@ def report(
         duration_s=progress.elapsed_s,
         latency=progress.meter.latency(),
         faults=dict(progress.meter.faults),
+        adapted=adapted,
         halt=progress.meter.halt,
         metrics=metrics,
     )

@@ -43,6 +43,7 @@ _EVALUATIONS = f"SELECT {', '.join(EVALUATION_COLUMNS)} FROM evaluations ORDER B
 _METRICS = f"SELECT {', '.join(METRIC_COLUMNS)} FROM metrics"
 _METRICS_OF = f"{_METRICS} WHERE evaluation_id IN (SELECT key FROM {{KEYS_1}})"
 _RUN = f"SELECT {', '.join(statements.RUN_COLUMNS)} FROM runs WHERE run_id = $1"
+_SCORES = "SELECT datum_index, score FROM tasks WHERE run_id = $1 AND score IS NOT NULL ORDER BY datum_index, repeat"
 _ENTRIES = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE category = $1 ORDER BY name, version"
 
 
@@ -104,6 +105,10 @@ class Evaluations(Reading, ABC):
         for each in found:
             each.update(tags=json.loads(each["tags"]), details=json.loads(each["details"]))
         return found
+
+    async def scores(self, run_id: str) -> list[tuple[int, float]]:
+        """`(datum_index, score)` of each task of a run that has a score, in task order."""
+        return await self._ask(_SCORES, clean(run_id))
 
     async def run(self, run_id: str) -> Mapping[str, Any] | None:
         """The row of `runs` with this id; None where there is none."""

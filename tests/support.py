@@ -97,7 +97,7 @@ class Scripted:
     """A responder that answers by a function of the request, and holds replies back until it is told."""
 
     answer: Callable[[ChatRequest], Answer | str]
-    identity: str = "scripted"
+    identity: str = ""
     model: str = "m"
     seen: list[str] = field(default_factory=list)
 

@@ -35,9 +35,12 @@ class Breaker:
             return
         self._row[model] = self._row.get(model, 0) + 1
         if self._row[model] >= (IN_A_ROW if model in self._worked else 1) and model not in self._open:
-            self._open[model] = EndpointError(
-                f"{self._provider} cannot be used for {model!r}: {error.message}", hint=_cure(error.fault)
-            )
+            what = f"{self._provider} cannot be used for {model!r}: {error.message}"
+            self.trip(model, EndpointError(what, hint=_cure(error.fault)))
+
+    def trip(self, model: str, why: EndpointError) -> None:
+        """Open for this model."""
+        self._open.setdefault(model, why)
 
 
 def _cure(fault: Fault) -> str:

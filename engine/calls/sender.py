@@ -13,7 +13,8 @@ from engine.calls.budget import Budget, Reserved
 from engine.calls.gate import Gate
 from engine.calls.meter import Meter
 from engine.calls.prices import Price
-from engine.errors import AttemptError, BudgetError, DrainError, HaltError
+from engine.endpoints.refusals import Refusals
+from engine.errors import AttemptError, BudgetError, DrainError, EndpointError, HaltError
 from engine.ports import Endpoint
 from engine.records import Attempt, Fault, Reply, Request
 
@@ -42,11 +43,13 @@ class Sender:
         name: str,
         gate: Gate,
         budget: Budget | None = None,
+        refusals: Refusals | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.endpoint = endpoint
         self.gate = gate
         self.breaker = Breaker(name)
+        self.refusals = refusals or Refusals()
         self._budget = budget or Budget()
         self._wall_clock = wall_clock
         self._drain = anyio.Event()
@@ -107,23 +110,20 @@ class Sender:
             raise HaltError(error) from error
 
     async def _send(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
-        started_at, began = self._wall_clock(), anyio.current_time()
-        line.meter.requests += 1
-        try:
-            reply = await self.endpoint.send(request.body, timeout_s=timeout_s)
-        except AttemptError as error:
-            self._learn(request, line, error, began)
-            attempts.append(
-                Attempt(
-                    started_at=started_at,
-                    fault=error.fault,
-                    seconds=anyio.current_time() - began,
-                    status=error.status,
-                    message=error.message,
-                    request_id=error.request_id,
-                )
-            )
-            raise
+        deadline = anyio.current_time() + timeout_s
+        while True:  # a parameter that the model refuses is left out from then on: no retry, and found once
+            body = self.refusals.adapted(request.model, request.body)
+            started_at, began = self._wall_clock(), anyio.current_time()
+            line.meter.requests += 1
+            try:
+                reply = await self.endpoint.send(body, timeout_s=max(0.001, deadline - began))
+                break
+            except AttemptError as error:
+                attempts.append(_failed(error, started_at, anyio.current_time() - began))
+                line.meter.failed(error.fault, error.message)
+                if not self._adapts(request, line, body, error):
+                    self._learn(request, error, began)
+                    raise
         self.breaker.worked(request.model)
         usage = reply.usage
         self.gate.accepted(
@@ -142,11 +142,29 @@ class Sender:
         )
         return reply
 
-    def _learn(self, request: Request, line: Line, error: AttemptError, sent_at: float) -> None:
-        line.meter.failed(error.fault, error.message)
+    def _adapts(self, request: Request, line: Line, body: bytes, error: AttemptError) -> bool:
+        try:
+            return self.refusals.learn(request.model, body, error)
+        except EndpointError as refusal:
+            self.breaker.trip(request.model, refusal)
+            line.meter.halt = refusal
+            raise HaltError(refusal) from error
+
+    def _learn(self, request: Request, error: AttemptError, sent_at: float) -> None:
         self.breaker.failed(request.model, error)
         if error.fault in REFUSALS:
             self.gate.refused(error.retry_after_s, sent_at=sent_at, why=f"{error.fault}: {error.message}")
 
     def _tokens(self, request: Request) -> int:
         return len(request.body) // BYTES_A_TOKEN + (request.max_output_tokens or 0)
+
+
+def _failed(error: AttemptError, started_at: float, seconds: float) -> Attempt:
+    return Attempt(
+        started_at=started_at,
+        fault=error.fault,
+        seconds=seconds,
+        status=error.status,
+        message=error.message,
+        request_id=error.request_id,
+    )

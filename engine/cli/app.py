@@ -46,6 +46,7 @@ def build_app() -> App:
     app.command(cache)
     app.command("engine.cli.endpoints:simulate", name="simulate", help="Serve made-up answers on loopback.")
     app.command("engine.cli.endpoints:replay", name="replay", help="Serve recorded answers on loopback.")
+    app.command("engine.cli.doctor:doctor", name="doctor", help="Say what this machine has, and what a provider takes.")
     return app
 
 

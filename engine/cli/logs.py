@@ -14,6 +14,7 @@ import anyio
 from engine.api import Engine
 from engine.calls.gate import Change
 from engine.events import Event, RunEnded, RunStarted, Stalled, StoreTrouble, TaskEnded
+from engine.providers import Adapted
 from engine.records import Outcome
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
         )
     elif isinstance(event, Change):
         log.warning("limit changed", provider=event.provider, in_flight=event.limit, pace=event.pace, why=event.why)
+    elif isinstance(event, Adapted):
+        log.warning("request adapted", provider=event.provider, model=event.model, says=event.says)
     elif isinstance(event, Stalled):
         log.warning("nothing moves", seconds=round(event.seconds), waits_for=event.waits_for)
     elif isinstance(event, StoreTrouble):

@@ -140,9 +140,12 @@ def adapt(body: Mapping[str, Any], error: AttemptError, *, found: Sequence[Adapt
 
 
 def apply(adaptations: Iterable[Adaptation], body: Mapping[str, Any]) -> dict[str, Any]:
-    """The request as the endpoint takes it: a new body, of which only what the adaptations name is changed."""
+    """The request as the endpoint takes it: a new body, of which only what the adaptations name is changed.
+
+    Names are changed first, whatever the order, so that what goes under its new name goes.
+    """
     adapted = dict(body)
-    for each in adaptations:
+    for each in sorted(adaptations, key=lambda each: each.change is not Change.RENAME):
         if not each.harmless:
             continue
         if each.change is Change.MERGE:
