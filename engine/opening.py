@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class Mode:
     retry_errors: bool = False
     regrade: bool = False
     offline: bool = False
+    overwrite: bool = False
+    """Whether a recorded evaluation replaces the newest of its key; without, it is the next revision."""
+    record_partial: bool = False
+    """Whether runs with tasks that have no outcome are recorded, too, and marked."""
 
     def again(self, status: str) -> frozenset[str]:
         """The outcomes that are done once more, for a run that was found `new`, `open` or `ended`."""
@@ -50,6 +54,16 @@ class Mode:
         if self.retry_errors or status == "open":
             return frozenset({Outcome.ERRORED.value})
         return frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A model that can be asked: where, with which sampling by configuration, and at what price."""
+
+    model: ModelName
+    desk: Desk
+    fixed: Mapping[str, Any]
+    price: Price | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +77,7 @@ class Known:
     record: RunRecord
     fixed: Mapping[str, Any]
     price: Price | None
+    others: Mapping[str, Contact]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,23 +110,39 @@ class Opener:
             return prepare(order, folder=self._folder, home=self._home)
 
         prepared = await anyio.to_thread.run_sync(work)
-        model = await self._providers.resolve(order.model)
-        desk = self._providers.desk(model.provider or model.base_url, order.api_key_env)
-        await self._providers.identify(desk, prepared.solver.evaluation_name())
-        names = (order.model, f"{desk.name}::{model.model}")
-        name = next((each for each in names if each in self._bench.models), "")
-        fixed = fixed_sampling(self._bench, desk.provider, name)
-        parts = prepared.parts(model, desk.calls.sender.endpoint.identity, fixed)
+        benchmark = prepared.solver.evaluation_name()
+        asked = await self._contact(order.model, benchmark, measured=True, api_key_env=order.api_key_env)
+        others = {name: await self._contact(name, benchmark, measured=False) for name in prepared.solver.other_models()}
+        parts = prepared.parts(asked.model, asked.desk.calls.sender.endpoint.identity, asked.fixed)
+        if others:
+            parts["other_models"] = {
+                name: [each.desk.calls.sender.endpoint.identity, each.model.model, dict(each.fixed)]
+                for name, each in others.items()
+            }
         newest = await self._store.newest_run(plan.scope(parts))
         generation = (newest["generation"] if newest else 0) + (1 if mode.force and newest else 0)
         return Known(
             prepared=prepared,
+            model=asked.model,
+            desk=asked.desk,
+            parts=parts,
+            record=prepared.record(parts, asked.model, generation=generation, now=time.time()),
+            fixed=asked.fixed,
+            price=asked.price,
+            others=others,
+        )
+
+    async def _contact(self, name: str, benchmark: str, *, measured: bool, api_key_env: str = "") -> Contact:
+        model = await self._providers.resolve(name)
+        desk = self._providers.desk(model.provider or model.base_url, api_key_env)
+        await self._providers.identify(desk, benchmark)
+        names = (name, f"{desk.name}::{model.model}")
+        known = next((each for each in names if each in self._bench.models), "")
+        return Contact(
             model=model,
             desk=desk,
-            parts=parts,
-            record=prepared.record(parts, model, generation=generation, now=time.time()),
-            fixed=fixed,
-            price=await self._price(name, model.model, desk.provider),
+            fixed=fixed_sampling(self._bench, desk.provider, known, measured=measured),
+            price=await self._price(known, model.model, desk.provider),
         )
 
     async def open(self, known: Known, mode: Mode, *, ended: Callable[[TaskResult], None]) -> Opened:
@@ -172,12 +203,12 @@ class Opener:
         return remaining
 
     def _setting(self, known: Known, mode: Mode, meter: Meter, open_tasks: int) -> Setting:
-        record = known.record
-        return Setting(
+        record, offline = known.record, mode.offline or mode.regrade
+        own = Setting(
             run_id=record.run_id,
             solver=known.prepared.solver,
             desk=known.desk.calls,
-            line=Line(run_id=record.run_id, price=known.price, offline=mode.offline or mode.regrade, meter=meter),
+            line=Line(run_id=record.run_id, price=known.price, offline=offline, meter=meter),
             model=known.model.model,
             provider=known.desk.name,
             scope=record.scope,
@@ -187,6 +218,19 @@ class Opener:
             threads=anyio.CapacityLimiter(open_tasks),
             folders=self._home / "work" / record.run_id,
         )
+        others = {
+            name: replace(
+                own,
+                desk=each.desk.calls,
+                line=Line(run_id=record.run_id, price=each.price, offline=offline),
+                model=each.model.model,
+                provider=each.desk.name,
+                defaults={"temperature": 0},
+                fixed=each.fixed,
+            )
+            for name, each in known.others.items()
+        }
+        return replace(own, others=others)
 
     async def _price(self, name: str, model: str, provider: Provider) -> Price | None:
         """From bench.toml, else from the list of prices; a made-up model costs nothing."""

@@ -229,10 +229,14 @@ def is_loopback(base_url: str) -> bool:
         return False
 
 
-def fixed_sampling(bench: Bench, provider: Provider, model: str) -> dict[str, Any]:
-    """What the configuration sets for a model's calls: [sampling], then the model's own, then extra bodies."""
+def fixed_sampling(bench: Bench, provider: Provider, model: str, *, measured: bool = True) -> dict[str, Any]:
+    """What the configuration sets for a model's calls: [sampling], then the model's own, then extra bodies.
+
+    [sampling] is for the model that is `measured`, and not for a judge.
+    """
     config = bench.models.get(model)
-    layers: list[Mapping[str, Any]] = [bench.sampling.model_dump(exclude_none=True), provider.extra_body]
+    sampling = bench.sampling.model_dump(exclude_none=True) if measured else {}
+    layers: list[Mapping[str, Any]] = [sampling, provider.extra_body]
     if config is not None:
         layers += [config.sampling.model_dump(exclude_none=True), config.extra_body]
     return {name: value for layer in layers for name, value in layer.items()}

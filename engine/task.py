@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Setting:
     threads: anyio.CapacityLimiter
     """For plain `solve`s: as many as there are open tasks."""
     folders: Path
+    others: Mapping[str, Setting] = field(default_factory=dict)
+    """The same for the solver's `other_models`, by the names that it gives them."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class Ledger:
 class TaskScope:
     """The door between a task's sessions and the calls: an `engine.ports.Caller`."""
 
-    __slots__ = ("_drawn", "_setting", "index", "ledger", "repeat")
+    __slots__ = ("_drawn", "_others", "_setting", "index", "ledger", "repeat")
 
     def __init__(self, setting: Setting, index: int, repeat: int) -> None:
         self._setting = setting
@@ -89,6 +91,7 @@ class TaskScope:
         self.repeat = repeat
         self.ledger = Ledger()
         self._drawn: dict[bytes, int] = {}
+        self._others: dict[str, TaskScope] = {}
 
     async def complete(self, messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> Completion:
         """The completion for these messages; see `engine.ports.Caller`."""
@@ -104,6 +107,34 @@ class TaskScope:
         path = Path(tempfile.mkdtemp(prefix=f"{self.index}-{name}-", dir=self._setting.folders))
         self.ledger.folders.append(path)
         return path
+
+    def other(self, model: str) -> TaskScope:
+        """The task's calls to another model, charged to a ledger of their own.
+
+        Raises:
+            SolverError: the solver does not name this model in its `other_models`.
+        """
+        if model not in self._setting.others:
+            known = ", ".join(self._setting.others) or "none"
+            raise SolverError(f"model {model!r} is none of the solver's other models", hint=f"it names: {known}")
+        if model not in self._others:
+            self._others[model] = TaskScope(self._setting.others[model], self.index, self.repeat)
+            self._others[model].ledger.folders = self.ledger.folders
+        return self._others[model]
+
+    def used_by_others(self) -> dict[str, float]:
+        """What other models used, as metrics of the task, whether it was bought now or before."""
+        ledgers = [scope.ledger for scope in self._others.values()]
+        if not ledgers:
+            return {}
+        used = {
+            "other_models/calls": float(sum(ledger.calls for ledger in ledgers)),
+            "other_models/input_tokens": float(sum(ledger.input_tokens for ledger in ledgers)),
+            "other_models/output_tokens": float(sum(ledger.output_tokens for ledger in ledgers)),
+        }
+        costs = [ledger.uncached_cost_usd for ledger in ledgers]
+        known = [cost for cost in costs if cost is not None]
+        return {**used, "other_models/cost_usd": sum(known)} if len(known) == len(costs) else used
 
     def _request(self, messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> Request:
         setting = self._setting
@@ -138,6 +169,7 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
     score = Score(value=0.0, outcome=Outcome.ERRORED)
     try:
         score = settle(verdict(await _solve(setting, datum)), scope.ledger)
+        score = replace(score, metrics={**score.metrics, **scope.used_by_others()})
     except (NotStoredError, DrainError):
         return None
     except StorageError:

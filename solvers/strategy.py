@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import anyio.from_thread
 
@@ -27,6 +27,19 @@ from engine.records import Completion, Outcome, Score, Usage
 __all__ = ["Outcome", "Score", "Session", "SolverScoringMethod", "SolverStrategy", "Text"]
 
 Sampling = Mapping[str, Any]
+
+
+@runtime_checkable
+class OtherModels(Protocol):
+    """A caller that can also make the task's calls to other models."""
+
+    def other(self, model: str) -> Caller:
+        """The caller for one of the solver's `other_models`; what it uses is counted apart.
+
+        Raises:
+            SolverError: the solver does not name this model.
+        """
+        ...
 
 
 class SolverScoringMethod(StrEnum):
@@ -198,14 +211,27 @@ class SolverStrategy(ABC):
             hint="return a dict of numbers by name, or leave scoring_method as it is",
         )
 
-    def start_inference_session(self, task_id: str = "") -> Session:
+    def further_metrics(self, means: Mapping[str, float]) -> Mapping[str, float]:  # noqa: ARG002
+        """Metrics that follow from the means over tasks, as a mean over groups; none unless a solver has some.
+
+        Args:
+            means: what the run measured, by the names of the tasks' metrics and tags.
+        """
+        return {}
+
+    def other_models(self) -> list[str]:
+        """Models beside the one that is measured, as a judge: named by an option, and found before anything is sent."""
+        return []
+
+    def start_inference_session(self, task_id: str = "", *, model: str = "") -> Session:
         """A new conversation, for the task that is being solved.
 
         Args:
             task_id: a label, for people who read logs.
+            model: one of `other_models`, in place of the one that is measured; its calls are counted apart.
 
         Raises:
-            SolverError: called outside of `solve`.
+            SolverError: called outside of `solve`, or the model is not among `other_models`.
         """
         caller = current_task.get(None)
         if caller is None:
@@ -213,6 +239,12 @@ class SolverStrategy(ABC):
                 f"solver {self.name!r}: a session was started outside of solve",
                 hint="start sessions inside solve; the engine knows then which task pays",
             )
+        if model:
+            if not isinstance(caller, OtherModels):
+                raise SolverError(
+                    f"solver {self.name!r}: no model but its own can be asked here", hint="run it by engine"
+                )
+            caller = caller.other(model)
         return (Session if self.solves_async else BlockingSession)(caller, task_id)
 
     @property

@@ -16,7 +16,8 @@ from typing import Any
 
 from engine.errors import SolverError
 from engine.records import Outcome, Score
-from engine.scoring.judges import judge_named, judge_version
+from engine.scoring.apart import GivenUpError, apart, check_not_apart
+from engine.scoring.judges import is_heavy, judge_named, judge_version
 
 from .strategy import SolverStrategy
 
@@ -63,6 +64,9 @@ class TemplateSolver(SolverStrategy):
         self.system = system
         self.scorer = scorer
         self.judge = judge_named(scorer)
+        self.heavy = is_heavy(scorer)
+        if self.heavy:
+            check_not_apart()
         rows = _rows(few_shot)
         self.shots = [(self.prompt.render(row), self.target.render(row)) for row in rows]
         self._name = name or _name(scorer, [prompt, target, system, self.shots])
@@ -96,7 +100,10 @@ class TemplateSolver(SolverStrategy):
                 session.messages.append({"role": "user", "content": asked})
                 session.messages.append({"role": "assistant", "content": answered})
         text = await session.run_task(prompt)
-        verdict = self.judge(str(text), target)
+        try:
+            verdict = await apart(self.judge, str(text), target) if self.heavy else self.judge(str(text), target)
+        except GivenUpError as error:
+            return Score(value=0.0, answer=str(text[-LOOKED_AT:]), info={"gave_up": str(error)})
         cut = not verdict.value and text.finish_reason == "length" and verdict.answer == text.strip()
         if cut or verdict.outcome is Outcome.UNPARSED:
             return Score(value=0.0, outcome=Outcome.UNPARSED, info={"looked_at": str(text[-LOOKED_AT:])})

@@ -116,7 +116,14 @@ class CallDesk:
             if isinstance(error, AttemptError):
                 raise call_error(error, len(attempts)) from error
             raise
-        total_s = anyio.current_time() - intent
+        try:
+            return await self._keep(request, line, reply, attempts, anyio.current_time() - intent)
+        finally:
+            self.sender.gate.leave()
+
+    async def _keep(
+        self, request: Request, line: Line, reply: Reply, attempts: list[Attempt], total_s: float
+    ) -> Served:
         completion = self._completion(request, line, reply, len(attempts), max(0.0, total_s - reply.latency_s))
         line.meter.replied(
             total_s=total_s,

@@ -1,8 +1,10 @@
 """The gate before one provider: how many requests may be in flight, how fast they may leave, and whose turn it is.
 
-`max_concurrent` is a strict ceiling and where the limit starts. A refusal (429, 503) cuts the limit, once in a
-cool-down, and sets a pace: no faster than the provider has been seen to accept. Both grow back slowly, and only
-while there is somebody waiting to use more. Long answers and other faults change nothing.
+`max_concurrent` is a strict ceiling and where the limit starts. Refusals (429, 503) cut the limit, once in a
+cool-down, and set a pace: no faster than the provider has been seen to accept. Both grow back slowly, and only
+while there is somebody waiting to use more. Long answers and other faults change nothing, and neither do refusals
+that do not follow the rate: single ones among many that are accepted, or those that come as often however slow
+we are. The pause that a refusal asks for holds for all, whatever its reason.
 
 Source: AIMD with a saturation test as in Inspect's adaptive concurrency; the pace grows like CUBIC (RFC 9438).
 Differs: starts at the ceiling, paces requests as well as bounding them, and has a queue for each run.
@@ -25,6 +27,9 @@ SETTLE_S = 0.5
 """After a pause, how long refusals still belong to what was before it."""
 SATURATED = 0.8
 """Of the limit, what must be in use for the limit to grow."""
+COMPANY = 12
+"""So many answers are looked at to tell a rate limit, which refuses all that comes after, from a chance refusal."""
+REFUSED_IN_COMPANY = 8
 LONGEST_PAUSE_S = 120.0
 """A Retry-After beyond this pauses its own call alone; the call's deadline decides what becomes of it."""
 
@@ -81,6 +86,8 @@ class Gate:
         self._cut_at = float("-inf")
         self._slowed_at = float("-inf")
         self._credit = 0
+        self._refusals: deque[bool] = deque(maxlen=COMPANY)
+        self._few_say_little = False
         self._lanes: OrderedDict[str, deque[_Waiter]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -121,6 +128,7 @@ class Gate:
     def accepted(self, headers: Mapping[str, str], *, reserved: int = 0, used: int = 0) -> None:
         """A request was answered; `reserved` tokens were set aside for it, `used` were needed."""
         self.pace.accepted(self._clock())
+        self._refusals.append(False)
         if self._tokens is not None:
             self._tokens.correct(reserved - used)
         if self.limit < self.ceiling and self.in_flight >= SATURATED * self.limit and self._lanes:
@@ -138,9 +146,10 @@ class Gate:
         What left before the last slowing down says nothing new.
         """
         now = self._clock()
+        self._refusals.append(True)
         if retry_after_s is not None:
             self._pause(retry_after_s, why)
-        if sent_at <= self._slowed_at:
+        if sent_at <= self._slowed_at or (self.pace.rate is None and not self._is_rate_limit()):
             return
         if retry_after_s is None:
             self._pause(UNASKED_PAUSE_S, why)
@@ -148,9 +157,22 @@ class Gate:
         self._credit = 0
         self._timed = True
         self.pace.refused(now, pause_s=max(0.0, self.paused_until - now))
-        if now - self._cut_at >= COOL_DOWN_S:
+        if self.pace.in_vain:
+            self._let_go()
+        elif now - self._cut_at >= COOL_DOWN_S:
             self._cut_at = now
             self._move(max(1, int(min(self.limit, self.in_flight + 1) * CUT)), why)
+
+    def _is_rate_limit(self) -> bool:
+        if self.in_flight < COMPANY and not self._few_say_little:
+            return True
+        return sum(self._refusals) >= REFUSED_IN_COMPANY
+
+    def _let_go(self) -> None:
+        self.pace = Pace()
+        self._few_say_little = True
+        self._refusals.clear()
+        self._move(self.ceiling, "requests are refused as often however slow they leave: it is not their rate")
 
     def _pause(self, seconds: float, why: str) -> None:
         now = self._clock()

@@ -15,10 +15,12 @@ PLATEAU_S = 60.0
 """Seconds after a refusal until the pace is back where the refusal came."""
 SURE = 0.99
 """Of the rate at which refusals began, what is taken as allowed."""
-GROWTHS = (1.0, 0.1, 0.02)
+GROWTHS = (0.1, 0.02)
 """A second, while the pace is an estimate: a refusal ends each."""
-SEEN_AFTER_S = 1.5
-"""How long a pace was too high, about, when it is refused."""
+IN_VAIN = 4
+"""Refusals in a row, each long before the pace was back where the one before it came: no pace helps."""
+SEEN_AFTER_S = 1.0
+"""How long a pace was too high, about, when it is refused; what is refused sooner was no allowed pace at all."""
 WINDOW_S = 10.0
 LEAST_PACE = 0.2
 FIRST_PACE = 5.0
@@ -66,8 +68,8 @@ class Bucket:
 class Pace:
     """A rate of requests, learned: none until the first refusal.
 
-    The first estimate is what was accepted until the pause that the refusal asked for is over. From there it
-    grows until it is refused, a few times, more slowly each time (`GROWTHS`): then what is allowed is known, and
+    The first estimate is what was accepted until the refusal, in the time that the provider asks to let it be
+    forgotten. From there it grows until it is refused, a few times, more slowly each time (`GROWTHS`): then what is allowed is known, and
     it is approached along a cubic that reaches it after `PLATEAU_S` and passes it slowly, to learn of more.
     """
 
@@ -75,11 +77,17 @@ class Pace:
         self.rate: float | None = None
         self._known = 0.0
         self._stage = 0
+        self._early = 0
         self._resumed = 0.0
         self._since = 0.0
         self._next = 0.0
         self._accepted: deque[tuple[float, int]] = deque()
         self._started: float | None = None
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether requests are refused as often however slow they leave."""
+        return self._early >= IN_VAIN
 
     def accepted(self, now: float) -> None:
         """A request was answered; the last seconds are remembered, in tenths."""
@@ -108,9 +116,12 @@ class Pace:
         if self.rate is None:
             count = sum(n for _, n in self._accepted)
             began = max(self._started if self._started is not None else now, now - WINDOW_S)
-            self.rate = max(FIRST_PACE, count / max(1.0, now + pause_s - began))
+            self._known = count / max(1.0, pause_s, now - began)
+            self.rate = max(FIRST_PACE, self._known * KEPT)
         else:
             self._grow(now)
+            early = self._stage >= len(GROWTHS) and now - self._since < PLATEAU_S / 4
+            self._early = self._early + 1 if early else 0
             self._known = max(LEAST_PACE, self._allowed(now, pause_s))
             self.rate = max(LEAST_PACE, self._known * KEPT)
             self._stage += 1
@@ -119,15 +130,15 @@ class Pace:
         self._next = max(self._next, now + pause_s)
 
     def _allowed(self, now: float, pause_s: float) -> float:
-        """What a refusal tells of the rate that is allowed, once the pause that it asks for is counted in."""
+        """What a refusal tells of the rate that is allowed."""
         assert self.rate is not None
+        elapsed = now - self._resumed
+        if elapsed < SEEN_AFTER_S:
+            count = sum(n for at, n in self._accepted if at >= self._resumed - 0.1)
+            return min(self.rate, count / max(1.0, pause_s, elapsed))
         if self._stage >= len(GROWTHS):
             return self.rate * SURE
-        if self._stage > 0:
-            return self.rate / float((1.0 + GROWTHS[self._stage]) ** SEEN_AFTER_S)
-        count = sum(n for at, n in self._accepted if at >= self._resumed)
-        least = self.rate / float((1.0 + GROWTHS[0]) ** SEEN_AFTER_S)
-        return min(self.rate, max(least, count / max(1.0, now + pause_s - self._resumed)))
+        return self.rate / float((1.0 + GROWTHS[self._stage]) ** SEEN_AFTER_S)
 
     def _grow(self, now: float) -> None:
         assert self.rate is not None

@@ -71,6 +71,9 @@ class Sender:
     async def attempt(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
         """The reply to one request; what became of it is appended to `attempts`.
 
+        A reply still holds its place in the gate: whoever keeps it calls `gate.leave` when it is durable, so that
+        what a crash costs is never more than the ceiling. A failure has given its place back.
+
         Raises:
             AttemptError: no usable reply.
             DrainError: no more requests leave; for this model (`HaltError`), or at all.
@@ -84,7 +87,8 @@ class Sender:
                 self._check(request, line)
                 reply = await self._send(request, line, attempts, timeout_s)
             finally:
-                self.gate.leave()
+                if reply is None:
+                    self.gate.leave()
         finally:
             if reserved is not None:
                 usage = reply.usage if reply is not None else None

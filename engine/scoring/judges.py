@@ -34,6 +34,15 @@ def judge_version(name: str) -> int:
     return version
 
 
+def is_heavy(name: str) -> bool:
+    """Whether the scorer with this name belongs into a worker process, see `engine.scoring.apart`.
+
+    Raises:
+        SolverError: no scorer has that name.
+    """
+    return bool(getattr(_scorer(name), "HEAVY", False))
+
+
 def judge_names() -> list[str]:
     """Names of all scorers that can be asked for by name, sorted."""
     return sorted(name for name in _files() if hasattr(_load(name), "judge"))

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import SolverError
 from engine.scoring import exact
-from engine.scoring.judges import judge_named, judge_names, judge_version
+from engine.scoring.judges import is_heavy, judge_named, judge_names, judge_version
 
 
 def test_a_scorer_is_found_by_its_file_name():
@@ -31,3 +31,8 @@ def test_an_unknown_scorer_is_named_with_those_that_exist(name):
 def test_a_misspelt_scorer_gets_a_guess():
     with pytest.raises(SolverError, match="did you mean 'exact'"):
         judge_named("exakt")
+
+
+def test_scorers_say_whether_they_belong_into_a_worker():
+    assert is_heavy("math")
+    assert not is_heavy("exact")
