@@ -11,9 +11,10 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -22,6 +23,7 @@ from engine.calls.meter import Histogram
 from engine.config import Bench
 from engine.environment import Environment, read_environment
 from engine.errors import ConfigError, UsageError, one_error
+from engine.evaluations.record import FinishedRun, record_run
 from engine.events import Event, RunEnded, RunStarted, StoreTrouble, TaskEnded
 from engine.forecast import Forecast
 from engine.load import built_in
@@ -37,6 +39,9 @@ from engine.report import RunReport, report
 from engine.run import run_all
 from engine.stream import TaskStream
 from engine.watch import Watched, watched
+
+if TYPE_CHECKING:
+    from engine.evaluations.evaluation import EvaluationStore
 
 __all__ = ["Choice", "Engine", "Mode", "Order", "RunReport"]
 
@@ -149,7 +154,10 @@ class Engine:
                     await run_all([each.run for each in opened])
         finally:
             self._streams -= streams
-        return [await self._report(each) for each in opened]
+            with anyio.CancelScope(shield=True):
+                for each in opened:
+                    await close_solver(each.known.prepared.solver)
+        return [await self._report(each, mode) for each in opened]
 
     async def drain(self) -> None:
         """Stop softly: requests in flight end and are kept, no new ones leave, runs return with what there is."""
@@ -215,18 +223,24 @@ class Engine:
             if len(each.remaining):  # a run that is all there sends nothing, not even this
                 self._affordable(each)
                 await self._providers.probe(each.known.desk.name, each.known.prepared.order.api_key_env)
+                for other in each.known.others.values():
+                    await self._providers.probe(other.desk.name, "")
 
     def _affordable(self, opened: Opened) -> None:
         known, limit = opened.known, self._providers.budget.max_cost_usd
-        if limit is not None and known.price is None:
-            name = f"{known.desk.name}::{known.model.model}"
+        asked = [(known.desk, known.model, known.price)]
+        asked += [(other.desk, other.model, other.price) for other in known.others.values()]
+        for desk, model, price in asked if limit is not None else ():
+            if price is not None:
+                continue
+            name = f"{desk.name}::{model.model}"
             raise ConfigError(
                 f"a limit of ${limit:g} cannot be kept: the price of {name!r} is not known",
                 hint=f'add to bench.toml: [models."{name}"] prices = {{ input = 0.00, output = 0.00 }}, '
                 "in USD per million tokens",
             )
 
-    async def _report(self, opened: Opened) -> RunReport:
+    async def _report(self, opened: Opened, mode: Mode) -> RunReport:
         known, progress = opened.known, opened.run.progress
         progress.ended = time.monotonic()
         selection, record = known.prepared.selection, known.record
@@ -237,8 +251,24 @@ class Engine:
         found = known.desk.calls.sender.refusals.found(known.model.model)
         adapted = [each.says for each in found]
         made = report(record, selection, tally, progress, metrics=metrics, adapted=adapted)
+        if known.prepared.order.record and (mode.record_partial or tally.finished >= selection.size):
+            finished = FinishedRun(
+                report=made, record=record, selection=selection, tally=tally, dataset=known.prepared.rows
+            )
+            made = replace(made, recorded=await self._record(finished, mode))
         self._tell(RunEnded(made))
         return made
+
+    async def _record(self, finished: FinishedRun, mode: Mode) -> str:
+        kept = await record_run(
+            cast("EvaluationStore", self.store),
+            finished,
+            home=self.environment.home,
+            namespace=self.environment.get("ENGINE_NAMESPACE", "local"),
+            overwrite=mode.overwrite,
+            partial=mode.record_partial,
+        )
+        return kept.name
 
     def _trouble(self, message: str) -> None:
         self._tell(StoreTrouble(message))
@@ -250,6 +280,13 @@ class Engine:
     def _tell(self, event: Event) -> None:
         for listen in self._listeners:
             listen(event)
+
+
+async def close_solver(solver: Any) -> None:
+    """Let a solver end what it started, where it has an `aclose`."""
+    close = getattr(solver, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def absolute_url(url: str, folder: Path) -> str:

@@ -32,6 +32,8 @@ class Order:
     name: str = ""
     api_key_env: str = ""
     check_compatibility: bool = True
+    record: bool = False
+    """Whether the run is kept as an evaluation when it is complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ class Prepared:
             model=model.model,
             provider=model.provider or model.base_url,
             agent="",
-            environment=json.dumps(environment()),
+            environment=json.dumps({**environment(), "dataset_rows": len(self.rows)}),
             tags=self.order.tags,
             created_at=now,
         )

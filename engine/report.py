@@ -52,6 +52,8 @@ class RunReport:
     """Requests of this process that gave no usable reply, by class."""
     adapted: Sequence[str] = ()
     """What was left out of or renamed in requests, because the model refuses it; a sentence each."""
+    recorded: str = ""
+    """The registry entry that the run was recorded as; empty where it was not."""
     halt: EngineError | None = None
     """Why the run ended early, where it did: no key, no quota, no budget."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class RunReport:
             "duration_s": round(self.duration_s, 3),
             "latency": {name: dict(each) for name, each in self.latency.items()},
             "faults": dict(self.faults),
+            "recorded": self.recorded or None,
             "adapted": list(self.adapted),
             "halted": self.halt.message if self.halt else None,
             "metrics": dict(self.metrics),

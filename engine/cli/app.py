@@ -39,6 +39,7 @@ def build_app() -> App:
     registry.command("engine.cli.registry:list_", name="list", help="List entries.")
     registry.command("engine.cli.registry:info", name="info", help="Show an entry.")
     app.command(registry)
+    app.command(_evaluation())
     cache = App(name="cache", help="What is stored, and why a run is or is not found in it.")
     cache.command("engine.cli.cache:explain", name="explain", help="Say what sets a run apart from stored ones.")
     cache.command("engine.cli.cache:stats", name="stats", help="Count what is stored.")
@@ -48,6 +49,30 @@ def build_app() -> App:
     app.command("engine.cli.endpoints:replay", name="replay", help="Serve recorded answers on loopback.")
     app.command("engine.cli.doctor:doctor", name="doctor", help="Say what this machine has, and what a provider takes.")
     return app
+
+
+def _evaluation() -> App:
+    """`engine evaluation`: what was recorded."""
+    group = App(name="evaluation", help="What was recorded: tables, rankings, comparisons, exports.")
+    for module, name, attribute, help_ in (
+        ("evaluation", "table", "table", "Show the evaluation table."),
+        ("evaluation", "list", "list_", "List evaluations with their ids."),
+        ("evaluation", "metric", "metric", "Rank everything by one metric."),
+        ("evaluation", "show", "show", "Show one evaluation with all its metrics."),
+        ("evaluation", "read_solutions", "read_solutions", "Show the solutions of an evaluation."),
+        ("evaluation_compare", "compare", "compare", "Compare evaluations on the data that they share."),
+        ("evaluation_compare", "power", "power", "Say how many data show a difference."),
+        ("evaluation_change", "tag", "tag", "Add labels, or take them away."),
+        ("evaluation_change", "hide", "hide", "Hide evaluations; nothing is deleted."),
+        ("evaluation_change", "unhide", "unhide", "Show them again."),
+        ("evaluation_export", "export", "export", "Write jsonl, csv, parquet, inspect or html."),
+    ):
+        group.command(f"engine.cli.{module}:{attribute}", name=name, help=help_)
+    view = App(name="view", help="Views of the table by name.")
+    view.command("engine.cli.evaluation_change:view_save", name="save", help="Keep a view.")
+    view.command("engine.cli.evaluation_change:view_list", name="list", help="List views.")
+    group.command(view)
+    return group
 
 
 def run_command_line(words: Sequence[str]) -> int:

@@ -6,14 +6,26 @@ from collections.abc import Sequence
 
 SWITCHES = frozenset(
     {
+        "all-key-columns",
+        "all-metrics",
+        "bump",
         "check-compatibility",
         "dry-run",
         "force",
+        "hidden",
+        "history",
         "json",
+        "major-bump",
+        "minor-bump",
         "offline",
+        "overwrite",
         "quiet",
+        "record",
+        "record-partial",
         "regrade",
         "retry-errors",
+        "show-all",
+        "show-latest-version",
         "verbose",
     }
 )

@@ -62,6 +62,12 @@ class RunFlags:
     """A smaller percentage of tasks with a score ends with exit code 1."""
     fail_under: float | None = None
     """A score below this percentage ends with exit code 1."""
+    record: Annotated[bool, Parameter(negative=())] = False
+    """Keep each complete run as an evaluation."""
+    overwrite: Annotated[bool, Parameter(negative=())] = False
+    """With --record: replace the newest evaluation of the same key."""
+    record_partial: Annotated[bool, Parameter(negative=())] = False
+    """Record runs with tasks that have no outcome, too, and mark them."""
     api_key_env: str = ""
     """The variable that holds the key for https://host/v1::name."""
     check_compatibility: bool = True
@@ -82,7 +88,14 @@ class RunFlags:
     @property
     def mode(self) -> Mode:
         """How to treat what is stored."""
-        return Mode(force=self.force, retry_errors=self.retry_errors, regrade=self.regrade, offline=self.offline)
+        return Mode(
+            force=self.force,
+            retry_errors=self.retry_errors,
+            regrade=self.regrade,
+            offline=self.offline,
+            overwrite=self.overwrite,
+            record_partial=self.record_partial,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +178,7 @@ def _direct_orders(target: str, solver: str, flags: RunFlags, options: Mapping[s
             tags=flags.tag,
             api_key_env=flags.api_key_env,
             check_compatibility=flags.check_compatibility,
+            record=flags.record or flags.record_partial,
         )
         for model in dict.fromkeys(flags.model)
     )
@@ -183,6 +197,7 @@ def _orders(bench: Bench, flags: RunFlags) -> Sequence[Order]:
             name=each.name,
             api_key_env=flags.api_key_env,
             check_compatibility=flags.check_compatibility,
+            record=each.record or flags.record or flags.record_partial,
         )
         for each in bench.benchmark
         for model in (dict.fromkeys(flags.model) or each.models)

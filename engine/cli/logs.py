@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ from engine.records import Outcome
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOST_ERRORS_TOLD = 5
-"""Errored tasks of one kind that stderr hears of; the file has them all."""
+MOST_TOLD = 5
+"""Errored tasks of one kind, and changes of one provider's limit, that stderr hears of; the file has them all."""
 
 
 def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
@@ -94,7 +94,8 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
             unscored=report.unscored,
         )
     elif isinstance(event, Change):
-        log.warning("limit changed", provider=event.provider, in_flight=event.limit, pace=event.pace, why=event.why)
+        say, _ = _loudness(f"limit of {event.provider}", log, told)
+        say("limit changed", provider=event.provider, in_flight=event.limit, pace=event.pace, why=event.why)
     elif isinstance(event, Adapted):
         log.warning("request adapted", provider=event.provider, model=event.model, says=event.says)
     elif isinstance(event, Stalled):
@@ -104,12 +105,17 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
     elif isinstance(event, TaskEnded):
         error = event.result.error or {}
         kind = f"{error.get('code')}/{error.get('class')}"
-        told[kind] = told.get(kind, 0) + 1
-        say = log.warning if told[kind] <= MOST_ERRORS_TOLD else log.info
+        say, how_often = _loudness(kind, log, told)
         say(
             "task errored",
             task=event.result.key.datum_index,
             kind=kind,
             message=error.get("message"),
-            how_often=told[kind],
+            how_often=how_often,
         )
+
+
+def _loudness(kind: str, log: Any, told: dict[str, int]) -> tuple[Callable[..., Any], int]:
+    """How to say something of this kind, and how often it was said; what comes again and again is said softly."""
+    told[kind] = told.get(kind, 0) + 1
+    return (log.warning if told[kind] <= MOST_TOLD else log.info), told[kind]

@@ -20,6 +20,8 @@ def final_lines(report: RunReport, *, named: bool) -> list[str]:
     lines = [f"{name}  {cost_line(report)}"]
     if report.latency:
         lines.append(f"  {latency_line(report)}")
+    if report.recorded:
+        lines.append(f"  recorded as {report.recorded}")
     return [*lines, f"  {interval_line(report)}", final_score(report, name if named else "")]
 
 

@@ -1,0 +1,289 @@
+"""`engine evaluation`: what was recorded, as tables, rankings and single evaluations."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from engine.cli.opened import loaded, print_rows, require_format, run, terminal_width
+from engine.errors import UsageError
+from engine.evaluations.cells import figure, plain, with_doubt
+from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore
+from engine.evaluations.load import resolve
+from engine.evaluations.table import Table, build_table
+from engine.evaluations.text import csv_text, json_text, markdown_text, table_text
+from engine.evaluations.view import View
+
+Flag = Annotated[bool, Parameter(negative=())]
+Labels = Annotated[tuple[str, ...], Parameter(negative=())]
+STATUSES: Mapping[str, bool | None] = {"": None, "true": True, "false": False}
+Sorting = Annotated[str, Parameter(allow_leading_hyphen=True)]
+
+
+def table(
+    *,
+    all_key_columns: Flag = False,
+    all_metrics: Flag = False,
+    num_columns: int = 6,
+    metric_name_max_length: int = 30,
+    columns: str = "",
+    where: str = "",
+    sort: Sorting = "",
+    tag: Labels = (),
+    min_n: int = 0,
+    view: str = "",
+    hidden: Flag = False,
+    format: str = "table",  # noqa: A002 - the flag's name
+) -> int:
+    """Show the evaluation table: a row for each model or agent, figures with interval, n and lost tasks.
+
+    Args:
+        all_key_columns: model, agent, namespace, version and provider in place of model and agent.
+        all_metrics: every metric, and not just scores and averages.
+        num_columns: columns that stand side by side; the rest follow in further tables.
+        metric_name_max_length: longer names lose their middle.
+        columns: these metrics and columns, with commas between them; * stands for any part of a name.
+        where: which rows, as: gsm8k>0.8 and tag:paper.
+        sort: a column; with - before it the highest come first.
+        tag: only what has this label; repeat it for several.
+        min_n: only figures of at least so many tasks.
+        view: a saved view; what else is given is laid over it.
+        hidden: hidden evaluations too.
+        format: table, md, csv or json.
+    """
+    require_format(format)
+    given = {
+        "all_key_columns": all_key_columns,
+        "all_metrics": all_metrics,
+        "num_columns": num_columns,
+        "metric_name_max_length": metric_name_max_length,
+        "columns": tuple(name.strip() for name in columns.split(",") if name.strip()),
+        "where": where,
+        "sort": sort,
+        "tags": tag,
+        "min_n": min_n,
+        "hidden": hidden,
+    }
+
+    async def work(store: EvaluationStore | None, home: Path) -> None:
+        wanted = await laid_over(store, view, given)
+        print(shown_table(build_table(await loaded(store, home, hidden=wanted.hidden), wanted), wanted, format))
+
+    return run(work)
+
+
+async def laid_over(store: EvaluationStore | None, name: str, given: dict[str, Any]) -> View:
+    """The saved view of this name, or the standard one, with what differs from the standard laid over it."""
+    from engine.evaluations.saved import saved_view
+
+    standard = View()
+    base = await saved_view(store, name) if name else standard
+    values = {field.name: getattr(base, field.name) for field in fields(View)}
+    return View(**{**values, **{key: value for key, value in given.items() if value != getattr(standard, key)}})
+
+
+def shown_table(made: Table, view: View, form: str) -> str:
+    """The table in this format, as wide as the terminal where there is one."""
+    if form == "json":
+        return json_text(made)
+    if form == "csv":
+        return csv_text(made)
+    if form == "md":
+        return markdown_text(made, view)
+    return table_text(made, view, columns_wide=terminal_width())
+
+
+def list_(*, hidden: Flag = False, history: Flag = False, format: str = "table") -> int:  # noqa: A002
+    """List evaluations with their ids, newest first.
+
+    Args:
+        hidden: hidden ones too.
+        history: every revision, and not just the newest.
+        format: table, md, csv or json.
+    """
+    require_format(format)
+
+    async def work(store: EvaluationStore | None, home: Path) -> None:
+        found = await loaded(store, home, hidden=hidden or history, history=history)
+        head = ("id", "model", "agent", "benchmark", "score %", "date", "tags", "entry")
+        rows = [
+            (*_who(each), each.benchmark, _score(each), _date(each), ", ".join(each.tags), each.name)
+            for each in found.evaluations
+        ]
+        if format == "json":
+            print(json.dumps([each.as_dict() for each in found.evaluations], ensure_ascii=False))
+        else:
+            print_rows(head, rows, format)
+
+    return run(work)
+
+
+def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = False, format: str = "table") -> int:  # noqa: A002
+    """Rank everything by one metric; what is not shown to differ shares ranks.
+
+    Args:
+        name: the metric.
+        where: which rows, as: tag:paper.
+        tag: only what has this label; repeat it for several.
+        hidden: hidden evaluations too.
+        format: table, md, csv or json.
+    """
+    from engine.evaluations.ranking import ranking
+
+    require_format(format)
+
+    async def work(store: EvaluationStore | None, home: Path) -> None:
+        made = build_table(
+            await loaded(store, home, hidden=hidden), View(columns=(name,), where=where, tags=tag, hidden=hidden)
+        )
+        cells = [row.cells[name] for row in made.rows if name in row.cells]
+        ranked = await ranking(store, [cell.evaluation for cell in cells], name)
+        if format == "json":
+            shown = [
+                {"rank_best": each.best, "rank_worst": each.worst, **_about(each.evaluation), **each.metric.as_dict()}
+                for each in ranked
+            ]
+            print(json.dumps({"metric": name, "rows": shown}, ensure_ascii=False))
+            return
+        head = ("rank", "id", "model", "agent", "date", name)
+        rows = [
+            (each.rank, *_who(each.evaluation), _date(each.evaluation), with_doubt(each.metric, each.evaluation.lost))
+            for each in ranked
+        ]
+        print_rows(head, rows, format)
+
+    return run(work)
+
+
+def show(evaluation: str, /, *, format: str = "table") -> int:  # noqa: A002
+    """Show one evaluation: where it comes from, every metric with its interval, earlier revisions.
+
+    Args:
+        evaluation: an id, the beginning of one, latest, an entry, or a model's name.
+        format: table, md, csv or json.
+    """
+    require_format(format)
+
+    async def work(store: EvaluationStore | None, home: Path) -> None:
+        everything = await loaded(store, home, hidden=True, history=True)
+        found = resolve(everything.evaluations, evaluation)
+        if format == "json":
+            print(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+            return
+        for line in _origin(found) if format in ("table", "md") else ():
+            print(line)
+        head = ("metric", "figure", "unit", "tags")
+        rows = [(m.name, with_doubt(m, found.lost), _unit(m.unit), ", ".join(m.tags)) for m in found.metrics.values()]
+        print_rows(head, rows, format)
+        earlier = [each for each in everything.evaluations if each.key == found.key and each != found]
+        if earlier and format in ("table", "md"):
+            print("other revisions: " + ", ".join(f"{e.evaluation_id} ({e.name}, {_score(e)})" for e in earlier))
+
+    return run(work)
+
+
+def read_solutions(entry: str, /, *, status: str = "", verbose: Flag = False) -> int:
+    """Show the solutions of an evaluation, one by one; at a terminal Enter shows the next.
+
+    Args:
+        entry: an id, the beginning of one, latest, an entry, or a model's name.
+        status: only those that passed (true) or did not (false).
+        verbose: with what a solver calls verbose.
+    """
+    from engine.data.entries import registry_folder
+    from engine.evaluations.solutions import read_solutions as read
+
+    if status.lower() not in STATUSES:
+        raise UsageError(f"--status is {status!r}", hint="use true or false")
+    wanted = STATUSES[status.lower()]
+
+    async def work(store: EvaluationStore | None, home: Path) -> None:
+        everything = await loaded(store, home, hidden=True, history=True)
+        found = resolve(everything.evaluations, entry)
+        _show_solutions(list(read(registry_folder(home) / found.name, status=wanted)), wanted, verbose=verbose)
+
+    return run(work)
+
+
+def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: bool | None, *, verbose: bool) -> None:
+    if not solutions:
+        print("No solutions found matching criteria")
+        return
+    asked = f" with status={status}" if status is not None else ""
+    print(f"Found {len(solutions)} solutions{asked}")
+    waits = sys.stdin.isatty() and sys.stdout.isatty()
+    for number, solution in enumerate(solutions, 1):
+        print("-" * 80)
+        print(f"Solution {number}/{len(solutions)}:")
+        for name in ("datum", "status", "info"):
+            print(f"{name}: {_json(_without_verbose(solution.get(name), verbose=verbose))}")
+        if waits and number < len(solutions) and input("Enter for the next, exit to quit: ").strip() == "exit":
+            return
+
+
+def _score(each: Evaluation) -> str:
+    main = each.metrics.get(each.details.get("evaluation_name", "")) or next(iter(each.metrics.values()), None)
+    return with_doubt(main, each.lost) if main is not None else ""
+
+
+def _who(each: Evaluation) -> tuple[str, str, str]:
+    return each.evaluation_id, each.model, each.about.get("agent", "")
+
+
+def _unit(unit: str) -> str:
+    return "%" if unit == FRACTION else unit
+
+
+def _date(each: Evaluation) -> str:
+    return datetime.fromtimestamp(each.created_at, UTC).strftime("%Y-%m-%d")
+
+
+def _about(each: Evaluation) -> dict[str, Any]:
+    about = {name: each.about.get(name, "") for name in KEY_COLUMNS}
+    return {"evaluation_id": each.evaluation_id, **about, "lost": each.lost}
+
+
+def _origin(each: Evaluation) -> list[str]:
+    details = each.details
+    outcomes = ", ".join(f"{count} {name}" for name, count in (details.get("outcomes") or {}).items() if count)
+    facts = {
+        "evaluation": f"{each.evaluation_id}  {each.name}",
+        "about": ", ".join(f"{name} {value}" for name, value in each.about.items()),
+        "run": each.run_id,
+        "dataset": f"{each.dataset} {each.subset}  {details.get('dataset_fingerprint', '')}",
+        "solver": f"{each.solver} {each.options}  {details.get('solver_source', '')}",
+        "sampling": json.dumps(details.get("sampling")),
+        "tasks": f"{each.n}: {outcomes}",
+        "cost": f"{_usd(details, 'paid_usd')} paid, {_usd(details, 'uncached_cost_usd')} uncached",
+        "git": " ".join(str(value) for value in (details.get("git") or {}).values()),
+        "recorded": _date(each),
+        "tags": ", ".join(each.tags),
+        "hidden": str(details.get("hidden_because", "yes")) if each.hidden else "",
+    }
+    return [f"{name}: {plain(value.strip())}" for name, value in facts.items() if value.strip()]
+
+
+def _usd(details: Mapping[str, Any], name: str) -> str:
+    return figure(details.get(name), "usd")
+
+
+def _without_verbose(value: Any, *, verbose: bool) -> Any:
+    if verbose or not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if name != "verbose"}
+
+
+def _json(value: Any) -> str:
+    return plain_lines(json.dumps(value, indent=4, ensure_ascii=False, default=str))
+
+
+def plain_lines(text: str) -> str:
+    """The text with its lines, each made harmless for a terminal."""
+    return "\n".join(plain(line) for line in text.split("\n"))

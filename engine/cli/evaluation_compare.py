@@ -1,0 +1,150 @@
+"""`engine evaluation compare` and `power`: whether one is better, and how much data it takes to know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from engine.cli.opened import loaded, print_rows, require_format, run
+from engine.errors import UsageError
+from engine.evaluations.cells import plain
+from engine.evaluations.compare import Comparison, Gate, compare_all, compare_runs
+from engine.evaluations.evaluation import Evaluation, EvaluationStore
+from engine.evaluations.load import resolve
+from engine.statistics import Table, questions_needed, wilson
+
+SHOWN_DATA = 20
+NOT_MET = 1
+
+
+def compare(*evaluations: str, max_regression: float | None = None, seed: int = 0, format: str = "table") -> int:  # noqa: A002
+    """Compare evaluations on the data that they share; of two, the first is the baseline.
+
+    Args:
+        *evaluations: ids, beginnings of them, latest, entries, models' names, or ids of runs.
+        max_regression: points that the second may be worse, tested on the interval's bound; the exit code is 1
+            where that is not ruled out.
+        seed: where resampling starts from.
+        format: table, md, csv or json.
+    """
+    require_format(format)
+    if len(evaluations) < 2:
+        raise UsageError("two evaluations are needed", hint="engine evaluation compare A B; `list` shows ids")
+    if max_regression is not None and (len(evaluations) != 2 or max_regression < 0):
+        raise UsageError(f"--max-regression {max_regression:g} does not fit", hint="two evaluations, and points from 0")
+
+    async def work(store: EvaluationStore | None, home: Path) -> int:
+        if store is None:
+            raise UsageError("there is no database here, so nothing to compare", hint="run a benchmark first")
+        everything = (await loaded(store, home, hidden=True, history=True)).evaluations
+        runs, names = await _runs(store, everything, evaluations)
+        if len(runs) > 2:
+            _show_all(await compare_all(store, runs, names=names, seed=seed), format)
+            return 0
+        margin = None if max_regression is None else max_regression / 100
+        made = await compare_runs(store, runs[0], runs[1], names=(names[0], names[1]), max_regression=margin, seed=seed)
+        _show(made, format)
+        return NOT_MET if made.gate not in (None, Gate.GO) else 0
+
+    return run(work)
+
+
+def power(*, detect: float, score: float = 50.0, discordant: float | None = None, power: float = 80.0) -> int:
+    """Say how many data a comparison needs to show a difference.
+
+    Args:
+        detect: the difference, in points.
+        score: about the percentage that both get right; what they differ on follows as if they were unrelated.
+        discordant: the percentage of data on which the two differ, where it is known; `compare` tells it.
+        power: how often the difference is to be shown where it is there, in percent.
+    """
+    for name, value in (("detect", detect), ("score", score), ("discordant", discordant), ("power", power)):
+        if value is not None and not 0 < value < 100:
+            raise UsageError(f"--{name} is {value!r}", hint="it must be between 0 and 100")
+    share = discordant / 100 if discordant is not None else 2 * score / 100 * (1 - score / 100)
+    n = questions_needed(detect / 100, discordant=share, power=power / 100)
+    print(
+        f"{n} data show a difference of {detect:g} points in {power:g} of 100 comparisons, "
+        f"where the two differ on {100 * share:.1f} % of the data"
+    )
+    return 0
+
+
+async def _runs(
+    store: EvaluationStore, everything: tuple[Evaluation, ...], texts: tuple[str, ...]
+) -> tuple[list[str], list[str]]:
+    """The run of each text, and how it is called."""
+    runs: list[str] = []
+    models: list[str] = []
+    for text in texts:
+        row = await store.run(text)
+        if row is not None:
+            runs.append(text)
+            models.append(str(row["agent"] or row["model"]))
+            continue
+        found = resolve(everything, text)
+        if not found.run_id:
+            raise UsageError(f"{found.name!r} came without its run, so nothing can be paired", hint="run it here")
+        runs.append(found.run_id)
+        models.append(found.about.get("agent") or found.model)
+    return runs, [f"{m} ({r})" if models.count(m) > 1 else m for m, r in zip(models, runs, strict=True)]
+
+
+def _show(made: Comparison, form: str) -> None:
+    if form == "json":
+        print(json.dumps(made.as_dict(), ensure_ascii=False))
+        return
+    if form == "csv":
+        print_rows(_HEAD, [_row(made)], form)
+        return
+    first, second = (plain(name) for name in made.names)
+    print(f"{made.result.n} shared data")
+    print(f"A {first} {_share(made, first=True)} · B {second} {_share(made, first=False)}")
+    if made.table is not None:
+        print_rows(("", "B right", "B wrong"), _cells(made.table), form)
+    interval = made.result.interval
+    bounds = f"95 % {100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
+    test = made.result.test.replace("_", " ")
+    print(f"difference {100 * made.result.difference:+.2f} points, {bounds}, {test} p = {made.p_value:.4g}")
+    print(plain(made.verdict))
+    ratios = {"cost": made.cost_ratio, "time a task takes": made.latency_ratio}
+    known = [f"{name} {ratio:.2f}x" for name, ratio in ratios.items() if ratio is not None]
+    if known:
+        print("B for each of A: " + ", ".join(known))
+    for name, data in (("fixed", made.fixed), ("broken", made.broken)):
+        more = f" and {len(data) - SHOWN_DATA} more" if len(data) > SHOWN_DATA else ""
+        print(f"{len(data)} {name}: " + ", ".join(plain(str(each)) for each in data[:SHOWN_DATA]) + more)
+    for warning in made.warnings:
+        print(f"warning: {plain(warning)}")
+
+
+_HEAD = ("A", "B", "n", "A %", "B %", "difference", "95 % low", "95 % high", "p", "verdict")
+
+
+def _show_all(made: list[Comparison], form: str) -> None:
+    if form == "json":
+        pairs = [{"a_name": each.names[0], "b_name": each.names[1], **each.as_dict()} for each in made]
+        print(json.dumps({"correction": "holm", "pairs": pairs}, ensure_ascii=False))
+        return
+    print_rows(_HEAD, [_row(each) for each in made], form)
+    for warning in dict.fromkeys(f"{' and '.join(each.names)}: {text}" for each in made for text in each.warnings):
+        print(f"warning: {plain(warning)}")
+
+
+def _row(made: Comparison) -> tuple[str, ...]:
+    interval = made.result.interval
+    figures = (made.a, made.b, made.result.difference, interval.low, interval.high)
+    shown = [f"{100 * each:.2f}" for each in figures]
+    return (*made.names, str(made.result.n), *shown, f"{made.p_value:.4g}", made.verdict)
+
+
+def _cells(table: Table) -> list[tuple[str, ...]]:
+    return [("A right", str(table.both), str(table.broken)), ("A wrong", str(table.fixed), str(table.neither))]
+
+
+def _share(made: Comparison, *, first: bool) -> str:
+    score = made.a if first else made.b
+    if made.table is None:
+        return f"{100 * score:.2f}"
+    bounds = wilson(made.table.both + (made.table.broken if first else made.table.fixed), made.table.n)
+    return f"{100 * score:.2f} [{100 * bounds.low:.2f}, {100 * bounds.high:.2f}]" if bounds else f"{100 * score:.2f}"

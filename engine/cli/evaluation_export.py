@@ -1,0 +1,100 @@
+"""`engine evaluation export`: what was recorded, for other tools."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from engine.cli.evaluation import Flag, Labels, laid_over
+from engine.cli.opened import loaded, run
+from engine.errors import StorageError, UsageError
+from engine.evaluations.evaluation import Evaluation, EvaluationStore
+from engine.evaluations.load import resolve
+from engine.evaluations.table import build_table
+from engine.evaluations.view import View
+
+
+def export(
+    format: str,  # noqa: A002 - the word of the command line
+    /,
+    *evaluations: str,
+    output: Path | None = None,
+    where: str = "",
+    tag: Labels = (),
+    view: str = "",
+    hidden: Flag = False,
+) -> int:
+    """Write evaluations for other tools: jsonl, csv, parquet, inspect (one evaluation), html (one file).
+
+    Args:
+        format: jsonl, csv, parquet, inspect or html.
+        *evaluations: which; without any, all that the table shows.
+        output: the file; without one jsonl, csv, inspect and html go to stdout.
+        where: which rows, as for the table.
+        tag: only what has this label; repeat it for several.
+        view: a saved view.
+        hidden: hidden evaluations too.
+    """
+    from engine.evaluations.export import require_format
+
+    require_format(format)
+    if format == "parquet" and output is None:
+        raise UsageError("parquet needs a file", hint="give one: --output evaluations.parquet")
+
+    async def work(store: EvaluationStore | None, home: Path) -> None:
+        wanted = await laid_over(store, view, {"where": where, "tags": tag, "hidden": hidden})
+        everything = await loaded(store, home, hidden=wanted.hidden or bool(evaluations), history=bool(evaluations))
+        chosen = [resolve(everything.evaluations, each) for each in evaluations]
+        if chosen:
+            everything = replace(everything, evaluations=tuple(chosen))
+        table = build_table(everything, View() if chosen else wanted)
+        found = chosen or list({id(each): each for row in table.rows for each in row.evaluations}.values())
+        if format == "html":
+            from engine.evaluations.page import html_page
+
+            _write(html_page(table), output)
+        elif format == "inspect":
+            _write(_inspect(found, home), output)
+        else:
+            _plain(found, format, output)
+
+    return run(work)
+
+
+def _plain(found: list[Evaluation], form: str, output: Path | None) -> None:
+    from engine.evaluations.export import TEXTS, write_parquet
+
+    if form in TEXTS:
+        _write(TEXTS[form](found), output)
+        return
+    assert output is not None
+    try:
+        write_parquet(found, output)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def _inspect(found: list[Evaluation], home: Path) -> str:
+    from engine.data.entries import registry_folder
+    from engine.evaluations.inspect_log import inspect_log
+    from engine.evaluations.solutions import read_solutions
+
+    if len(found) != 1:
+        raise UsageError(f"a log of Inspect holds one evaluation, these are {len(found)}", hint="name one by its id")
+    solutions = read_solutions(registry_folder(home) / found[0].name)
+    return json.dumps(inspect_log(found[0], solutions), ensure_ascii=False)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        print(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def _unwritable(output: Path, error: OSError) -> StorageError:
+    return StorageError(f"{output}: cannot be written, {error.strerror}", hint="choose another place")

@@ -1,0 +1,94 @@
+"""The store that a command reads, and rows printed in the format that was asked for."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from engine.environment import read_environment
+from engine.errors import UsageError
+from engine.evaluations.cells import csv_cell, plain
+from engine.evaluations.evaluation import EvaluationStore
+from engine.evaluations.load import Loaded, load
+from engine.evaluations.text import grid, markdown, to_csv
+from engine.load import built_in
+
+BENCH = "bench.toml"
+FORMATS = ("table", "md", "csv", "json")
+
+
+def run(work: Callable[[EvaluationStore | None, Path], Awaitable[int | None]], *, write: bool = False) -> int:
+    """Run a command on the store of this folder; without one it gets None, unless it writes."""
+
+    async def main() -> int:
+        environment = read_environment(Path.cwd())
+        async with opened(environment.home, write=write) as store:
+            return await work(store, environment.home) or 0
+
+    return anyio.run(main)
+
+
+@asynccontextmanager
+async def opened(home: Path, *, write: bool) -> AsyncIterator[EvaluationStore | None]:
+    """The store that runs in this folder use; to read only, it is None where there is none yet."""
+    url, there = _place(home)
+    if not write and not there:
+        yield None
+        return
+    backend = built_in("storage").backend(url)
+    async with backend.open_store(url, **({} if write else {"read_only": True})) as store:
+        yield store
+
+
+async def loaded(store: EvaluationStore | None, home: Path, *, hidden: bool = False, history: bool = False) -> Loaded:
+    """All evaluations; what is wrong with those that are left out goes to stderr."""
+    found = await load(store, home=home, hidden=hidden, history=history)
+    for warning in found.warnings:
+        print(f"warning: {plain(warning)}", file=sys.stderr)
+    return found
+
+
+def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> None:
+    """Rows of text in one of the formats but JSON."""
+    safe = [[plain(cell) for cell in row] for row in rows]
+    if form == "csv":
+        print(to_csv(head, ([csv_cell(cell) for cell in row] for row in safe)))
+    elif form == "md":
+        print(markdown(head, safe))
+    else:
+        print(grid(head, safe, limit=terminal_width(), fixed=len(head)))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where the output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _place(home: Path) -> tuple[str, bool]:
+    """The URL of the store, a relative file in it taken from this folder, and whether there can be one."""
+    url = ""
+    if Path(BENCH).is_file():  # only then: reading it imports half the engine
+        from engine.cli.flags import project_bench
+
+        url = project_bench().storage.url
+    url = url or f"sqlite:///{home / 'engine.db'}"
+    head, mark, path = url.partition(":///")
+    if not mark:
+        return url, True
+    file = Path.cwd() / Path(path).expanduser()
+    return f"{head}:///{file}", file.exists()
+
+
+def require_format(form: str) -> None:
+    """Check what was given as --format.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if form not in FORMATS:
+        raise UsageError(f"--format is {form!r}", hint=f"use one of {', '.join(FORMATS)}")

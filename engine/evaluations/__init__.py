@@ -1,0 +1,1 @@
+"""Recorded runs: made, tabulated, ranked, compared and exported."""

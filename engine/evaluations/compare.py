@@ -1,0 +1,187 @@
+"""Two runs on shared data: the difference, how sure it is, what was fixed and what was broken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import combinations
+from typing import Any
+
+from engine.errors import UsageError
+from engine.evaluations.evaluation import EvaluationStore
+from engine.evaluations.pairing import Pairs, pair
+from engine.statistics import PairedResult, Table, compare_paired, holm
+
+LEVEL = 0.05
+
+
+class Gate(StrEnum):
+    """Whether the second run may take the place of the first."""
+
+    GO = "go"
+    NO_GO = "no-go"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two runs on the data they share; all figures are fractions, the difference is the second less the first.
+
+    `a` and `b` are the scores on the shared data. `fixed` and `broken` name the data on which the second is
+    better and worse: by index, or by id where the runs read different versions of a dataset. `table` is None
+    where answers are more than right or wrong. `p_value` is corrected where several pairs were compared.
+    """
+
+    names: tuple[str, str]
+    a: float
+    b: float
+    table: Table | None
+    fixed: tuple[int | str, ...]
+    broken: tuple[int | str, ...]
+    result: PairedResult
+    p_value: float
+    warnings: tuple[str, ...]
+    cost_ratio: float | None = None
+    latency_ratio: float | None = None
+    gate: Gate | None = None
+    margin: float = 0.0
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown, at the level of 5 %."""
+        return self.p_value < LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """What the figures say, in words."""
+        points, low, high = (100 * each for each in (self.result.difference, *self._bounds()))
+        first, second = self.names
+        if self.shown:
+            word = "better" if points > 0 else "worse"
+            text = f"{second} is {word} than {first} by {abs(points):.1f} points (95 % {low:+.1f} to {high:+.1f})"
+        else:
+            unseen = f"a gap under about {100 * self.result.detectable:.1f} points would usually go unseen"
+            text = f"no difference shown; with {self.result.n} data {unseen}"
+        if self.gate is None:
+            return text
+        return f"{self.gate.value}: {_GATES[self.gate].format(margin=100 * self.margin, low=low, high=high)}; {text}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison as `--format json` prints it."""
+        low, high = self._bounds()
+        return {
+            "n": self.result.n,
+            "a": self.a,
+            "b": self.b,
+            "fixed": list(self.fixed),
+            "broken": list(self.broken),
+            "difference": self.result.difference,
+            "ci_low": low,
+            "ci_high": high,
+            "test": self.result.test,
+            "p_value": self.p_value,
+            "minimum_detectable": self.result.detectable,
+            "verdict": self.verdict,
+            "warnings": list(self.warnings),
+        }
+
+    def _bounds(self) -> tuple[float, float]:
+        return self.result.interval.low, self.result.interval.high
+
+
+_GATES: Mapping[Gate, str] = {
+    Gate.GO: "a regression of more than {margin:g} points is ruled out, the lower bound is {low:+.2f}",
+    Gate.NO_GO: "a regression of more than {margin:g} points is shown, the upper bound is {high:+.2f}",
+    Gate.INCONCLUSIVE: "a regression of more than {margin:g} points is neither shown nor ruled out",
+}
+
+
+async def compare_runs(
+    store: EvaluationStore,
+    first: str,
+    second: str,
+    *,
+    names: tuple[str, str] | None = None,
+    max_regression: float | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two stored runs, datum by datum.
+
+    Args:
+        store: where they are.
+        first: the id of the run that is the baseline.
+        second: the id of the other.
+        names: how the verdict calls them; their models without.
+        max_regression: how much worse the second may be, as a fraction, tested on the bound of the interval.
+        seed: where resampling starts from.
+
+    Raises:
+        UsageError: a run is not there, or they share nothing.
+    """
+    runs = [await _run(store, each) for each in (first, second)]
+    pairs = await pair(store, runs[0], runs[1])
+    return _compared(pairs, names or (_label(runs[0], runs[1]), _label(runs[1], runs[0])), max_regression, seed)
+
+
+async def compare_all(
+    store: EvaluationStore, run_ids: Sequence[str], *, names: Sequence[str], seed: int = 0
+) -> list[Comparison]:
+    """Every pair of these runs, in their order; p-values are corrected for the number of pairs by Holm's method.
+
+    Raises:
+        UsageError: as for `compare_runs`.
+    """
+    made = [
+        await compare_runs(store, run_ids[i], run_ids[j], names=(names[i], names[j]), seed=seed)
+        for i, j in combinations(range(len(run_ids)), 2)
+    ]
+    corrected = holm([each.p_value for each in made])
+    return [replace(each, p_value=p_value) for each, p_value in zip(made, corrected, strict=True)]
+
+
+def _compared(pairs: Pairs, names: tuple[str, str], max_regression: float | None, seed: int) -> Comparison:
+    first, second = ([datum.score for datum in side] for side in (pairs.first, pairs.second))
+    result = compare_paired(first, second, single=pairs.single, seed=seed)
+    binary = pairs.single and all(value in (0, 1) for value in (*first, *second))
+    fixed = tuple(key for key, a, b in zip(pairs.keys, first, second, strict=True) if b > a)
+    broken = tuple(key for key, a, b in zip(pairs.keys, first, second, strict=True) if a > b)
+    both = sum(a == 1 == b for a, b in zip(first, second, strict=True))
+    rest = len(first) - both - len(fixed) - len(broken)
+    return Comparison(
+        names=names,
+        a=sum(first) / len(first),
+        b=sum(second) / len(second),
+        table=Table(both=both, fixed=len(fixed), broken=len(broken), neither=rest) if binary else None,
+        fixed=fixed,
+        broken=broken,
+        result=result,
+        p_value=result.p_value,
+        warnings=pairs.warnings,
+        cost_ratio=pairs.cost_ratio,
+        latency_ratio=pairs.latency_ratio,
+        gate=None if max_regression is None else gate(result, max_regression),
+        margin=max_regression or 0.0,
+    )
+
+
+def gate(result: PairedResult, max_regression: float) -> Gate:
+    """Whether a regression of more than this fraction is ruled out by the interval, shown by it, or neither."""
+    if result.interval.low >= -max_regression:
+        return Gate.GO
+    return Gate.NO_GO if result.interval.high < -max_regression else Gate.INCONCLUSIVE
+
+
+async def _run(store: EvaluationStore, run_id: str) -> Mapping[str, Any]:
+    run = await store.run(run_id)
+    if run is None:
+        raise UsageError(
+            f"the results of run {run_id!r} are not in this database, only its figures are known",
+            hint="compare where it was run, or run it here",
+        )
+    return run
+
+
+def _label(run: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    name = str(run["agent"] or run["model"])
+    return name if name != str(other["agent"] or other["model"]) else f"{name} ({run['run_id']})"

@@ -1,0 +1,211 @@
+"""Evaluations as they are now: the rows of the store, and entries of the registry that have no rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from engine.data.entries import is_part, pick_version, registry_folder
+from engine.errors import UsageError
+from engine.evaluations.evaluation import (
+    FRACTION,
+    REPLACED,
+    Evaluation,
+    EvaluationStore,
+    Metric,
+    evaluation_of,
+    metric_of,
+)
+
+EVALUATION, METRICS = "evaluation.json", "metrics.json"
+PREFIX_LENGTH = 2
+"""A shorter beginning of an id is no reference to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Evaluations, newest first, and what was wrong with those that are left out."""
+
+    evaluations: tuple[Evaluation, ...]
+    warnings: tuple[str, ...] = ()
+    hidden: int = 0
+    """How many are left out because they, or their model or agent, are hidden."""
+
+
+async def load(store: EvaluationStore | None, *, home: Path, hidden: bool = False, history: bool = False) -> Loaded:
+    """All evaluations, newest first; a malformed one is left out with a warning.
+
+    Args:
+        store: where rows are; None where there is no database yet.
+        home: ENGINE_HOME, whose registry may hold entries that came from elsewhere.
+        hidden: whether those are shown too that somebody hid.
+        history: whether all revisions are shown, and not just the newest that is visible.
+    """
+    warnings: list[str] = []
+    found = list(await _from_store(store, warnings)) if store is not None else []
+    known = {each.name for each in found}
+    found += _from_registry(registry_folder(home), known, warnings)
+    found.sort(key=lambda each: -each.created_at)
+    gone = _hidden_things(registry_folder(home))
+    shown, left_out = [], 0
+    for each in found:
+        if each.hidden == REPLACED and not history:
+            continue
+        if (each.hidden == 1 or _concerns(each, gone)) and not hidden:
+            left_out += 1
+            continue
+        shown.append(each)
+    return Loaded(tuple(shown if history else newest(shown)), tuple(warnings), left_out)
+
+
+def newest(evaluations: Iterable[Evaluation]) -> Iterator[Evaluation]:
+    """The first of each key; of evaluations that come newest first."""
+    seen: set[str] = set()
+    for each in evaluations:
+        if each.key not in seen:
+            seen.add(each.key)
+            yield each
+
+
+def resolve(evaluations: Sequence[Evaluation], text: str) -> Evaluation:
+    """The evaluation that an id, a unique beginning of one, `latest`, an entry or a model's name stands for.
+
+    Args:
+        evaluations: newest first; a key stands for its newest revision.
+        text: what somebody wrote.
+
+    Raises:
+        UsageError: it stands for none, or for several.
+    """
+    if text == "latest" and evaluations:
+        return evaluations[0]
+    exact = [each for each in evaluations if text in (each.evaluation_id, each.name)]
+    if exact:
+        return exact[0]
+    current = list(newest(each for each in evaluations if each.hidden != REPLACED))
+    named = [each for each in current if text in (each.key, each.key.partition("/")[2], each.run_id)]
+    if named:
+        return named[0]
+    starting = [each for each in evaluations if each.evaluation_id.startswith(text)]
+    found = starting if len(text) >= PREFIX_LENGTH and starting else [e for e in current if text == e.model]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{each.evaluation_id} ({each.benchmark or each.key})" for each in found[:5])
+        raise UsageError(f"{text!r} can be any of {names}", hint="give the id")
+    raise UsageError(f"there is no evaluation {text!r}", hint="engine evaluation list shows ids; or give `latest`")
+
+
+async def _from_store(store: EvaluationStore, warnings: list[str]) -> Iterator[Evaluation]:
+    rows = await store.evaluations()
+    metrics: dict[str, dict[str, Metric]] = {row["evaluation_id"]: {} for row in rows}
+    for row in await store.metrics():
+        try:
+            metrics[row[0]][row[1]] = metric_of(row)
+        except (KeyError, ValueError, TypeError) as error:
+            warnings.append(f"metric {row[1]!r} of evaluation {row[0]!r} is left out: {error}")
+
+    def read() -> Iterator[Evaluation]:
+        for row in rows:
+            try:
+                yield evaluation_of(row, metrics[row["evaluation_id"]])
+            except (KeyError, ValueError, TypeError, AttributeError) as error:
+                warnings.append(f"evaluation {row['evaluation_id']!r} is left out: {type(error).__name__} {error}")
+
+    return read()
+
+
+def _from_registry(root: Path, known: set[str], warnings: list[str]) -> Iterator[Evaluation]:
+    for namespace, name in _names(root):
+        folder = pick_version(root / namespace / name, "")
+        if folder is None or f"{namespace}/{name}/{folder.name}" in known or not (folder / METRICS).is_file():
+            continue
+        try:
+            found = read_entry(folder)
+            yield found if _shown(folder) else replace(found, hidden=1)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            warnings.append(f"entry {namespace}/{name}/{folder.name} is left out: {type(error).__name__} {error}")
+
+
+def read_entry(folder: Path) -> Evaluation:
+    """The evaluation in a folder of the registry: ours, or one with nothing but the seed's metrics.json.
+
+    Raises:
+        OSError, ValueError, TypeError, KeyError, AttributeError: it is malformed.
+    """
+    name = "/".join(folder.parts[-3:])
+    if (folder / EVALUATION).is_file():
+        return _ours(json.loads((folder / EVALUATION).read_bytes()), name)
+    flat = json.loads((folder / METRICS).read_bytes())
+    about = flat.pop("evaluated_entry_metadata", {})
+    metrics = [_seed_metric(key, value) for key, value in flat.items()]
+    return Evaluation(
+        evaluation_id="e" + blake2b(name.encode(), digest_size=5).hexdigest(),
+        name=name,
+        about={str(key): str(value) for key, value in about.items() if value},
+        created_at=(folder / METRICS).stat().st_mtime,
+        metrics={metric.name: metric for metric in metrics},
+    )
+
+
+def _shown(folder: Path) -> bool:
+    """Whether the entry's own metadata lets it be seen."""
+    metadata = json.loads((folder / "metadata.json").read_bytes())
+    return metadata.get("show_entry", True) is not False
+
+
+def _ours(found: Mapping[str, Any], name: str) -> Evaluation:
+    row = {**found, "name": name, "options": json.dumps(found["options"])}
+    metrics = [Metric(**{**each, "tags": tuple(each["tags"])}) for each in found["metrics"]]
+    return evaluation_of(row, {metric.name: metric for metric in metrics})
+
+
+def _seed_metric(name: str, value: Any) -> Metric:
+    """A figure of the seed, which is a percentage where it is one that a mean can be; its n is not known."""
+    number = float(value)
+    if 0 <= number <= 100:
+        return Metric(name=name, value=number / 100, unit=FRACTION, higher_is_better=True)
+    return Metric(name=name, value=number, higher_is_better=True)
+
+
+def _hidden_things(root: Path) -> list[dict[str, str]]:
+    """Agents and models of the registry whose newest version is not to be shown."""
+    hidden = []
+    for namespace, name in _names(root):
+        if name.startswith("evaluation_"):
+            continue
+        folder = pick_version(root / namespace / name, "")
+        try:
+            metadata = json.loads((folder / "metadata.json").read_bytes()) if folder is not None else {}
+            if metadata.get("category") in ("agent", "model") and metadata.get("show_entry") is False:
+                hidden.append({"category": metadata["category"], "namespace": namespace, "name": name})
+        except (OSError, ValueError, AttributeError):
+            continue  # what cannot be read hides nothing; the registry's own commands tell of it
+    return hidden
+
+
+def _concerns(evaluation: Evaluation, hidden: Sequence[Mapping[str, str]]) -> bool:
+    about = evaluation.about
+    for each in hidden:
+        if about.get(each["category"]) != each["name"]:
+            continue
+        if each["category"] == "model" or about.get("namespace", "") in ("", each["namespace"]):
+            return True
+    return False
+
+
+def _names(root: Path) -> Iterator[tuple[str, str]]:
+    for namespace in _folders(root):
+        for name in _folders(root / namespace):
+            yield namespace, name
+
+
+def _folders(path: Path) -> list[str]:
+    try:
+        return sorted(each.name for each in path.iterdir() if is_part(each.name) and each.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

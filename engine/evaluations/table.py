@@ -1,0 +1,190 @@
+"""The evaluation table: a row for each thing that was evaluated, a column for each metric."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from engine.data.source import near
+from engine.errors import UsageError
+from engine.evaluations.evaluation import KEY_COLUMNS, Evaluation, Metric
+from engine.evaluations.figures import ATTRITION, COST, TIME
+from engine.evaluations.filter import parse_filter
+from engine.evaluations.load import Loaded
+from engine.evaluations.view import View
+
+BASE_COLUMNS = ("model", "agent")
+ORIGIN_COLUMNS = ("id", "benchmark", "dataset", "subset", "solver", "uploader", "date", "n", "lost", "tags")
+"""Columns that can be asked for beside the key and the metrics; they tell of the newest evaluation of a row."""
+IMPORTANT = re.compile(r"coding|average|avg")
+NO_SCORES = frozenset({*COST, *ATTRITION, *TIME})
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A metric, and the evaluation that it is from."""
+
+    metric: Metric
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All evaluations, newest first, that agree in model, agent, namespace, version and provider.
+
+    Where several have a metric, `cells` holds that of the newest.
+    """
+
+    key: tuple[str, ...]
+    evaluations: tuple[Evaluation, ...]
+    cells: Mapping[str, Cell]
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags of its evaluations."""
+        return frozenset(tag for each in self.evaluations for tag in each.tags)
+
+    def number(self, name: str) -> float | None:
+        """The metric or the whole-number column of this name."""
+        cell = self.cells.get(name)
+        if cell is not None:
+            return cell.metric.value
+        newest = self.evaluations[0]
+        return {"n": newest.n, "lost": newest.lost}.get(name)
+
+    def text(self, name: str) -> str | None:
+        """The column of this name as text; None where there is none."""
+        if name in KEY_COLUMNS:
+            return self.key[KEY_COLUMNS.index(name)]
+        newest = self.evaluations[0]
+        if name == "id":
+            return newest.evaluation_id
+        if name == "date":
+            return datetime.fromtimestamp(newest.created_at, UTC).strftime("%Y-%m-%d")
+        if name == "tags":
+            return ", ".join(sorted(self.tags))
+        if name in ("n", "lost"):
+            value = self.number(name)
+            return "" if value is None else str(value)
+        return str(getattr(newest, name)) if name in ORIGIN_COLUMNS else None
+
+    def texts(self) -> str:
+        """All columns that are text, a line each."""
+        return "\n".join(self.text(name) or "" for name in (*KEY_COLUMNS, *ORIGIN_COLUMNS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What a view shows: `columns` in order, of which the first `fixed` are shown with all others.
+
+    `metrics` are the names of all metrics of the rows, of which `columns` may hold a few; `hidden` counts
+    evaluations that are left out because somebody hid them, `filtered` rows that the view's filters leave out.
+    """
+
+    columns: tuple[str, ...]
+    fixed: int
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...]
+    hidden: int
+    filtered: int
+    warnings: tuple[str, ...]
+
+    @property
+    def left_out(self) -> int:
+        """How many metrics have no column."""
+        return len(self.metrics) - sum(name in set(self.metrics) for name in self.columns)
+
+
+def build_table(loaded: Loaded, view: View) -> Table:
+    """The table of these evaluations in this view.
+
+    Raises:
+        UsageError: the view names a column that there is not, or its filter cannot be read.
+    """
+    test = parse_filter(view.where)
+    everything = list(_rows(loaded.evaluations, view))
+    rows = [row for row in everything if test(row)]
+    metrics = sorted({name for row in rows for name in row.cells})
+    known = sorted({name for row in everything for name in row.cells})
+    fixed = list(KEY_COLUMNS if view.all_key_columns else BASE_COLUMNS)
+    if view.columns:
+        shown = [name for name in _asked(view.columns, known) if name not in fixed]
+    else:
+        shown = metrics if view.all_metrics else _important(rows)
+    return Table(
+        columns=(*fixed, *shown),
+        fixed=len(fixed),
+        rows=tuple(_sorted(rows, view.sort, known)),
+        metrics=tuple(metrics),
+        hidden=loaded.hidden,
+        filtered=len(everything) - len(rows),
+        warnings=loaded.warnings,
+    )
+
+
+def _rows(evaluations: Sequence[Evaluation], view: View) -> Iterator[Row]:
+    groups: dict[tuple[str, ...], list[Evaluation]] = {}
+    for each in evaluations:
+        groups.setdefault(tuple(each.about.get(name, "") for name in KEY_COLUMNS), []).append(each)
+    for key, group in groups.items():
+        cells: dict[str, Cell] = {}
+        used = []
+        for each in group:
+            metrics = [metric for metric in each.metrics.values() if _wanted(metric, each, view)]
+            if metrics:
+                used.append(each)
+            for metric in metrics:
+                cells.setdefault(metric.name, Cell(metric, each))
+        if used:
+            yield Row(key, tuple(used), cells)
+
+
+def _wanted(metric: Metric, evaluation: Evaluation, view: View) -> bool:
+    if view.min_n and (metric.n or 0) < view.min_n:
+        return False
+    return not view.tags or all(tag in evaluation.tags or tag in metric.tags for tag in view.tags)
+
+
+def _important(rows: Sequence[Row]) -> list[str]:
+    """The score that an evaluation is named by, averages, and what is the only score of its entry."""
+    names: set[str] = set()
+    for each in {id(each): each for row in rows for each in row.evaluations}.values():
+        scores = [name for name, metric in each.metrics.items() if not NO_SCORES.intersection(metric.tags)]
+        main = each.details.get("evaluation_name")
+        names.update(name for name in scores if name == main or IMPORTANT.search(name))
+        if len(scores) == 1 and "lean" not in scores[0]:
+            names.add(scores[0])
+    return sorted(name for name in names if any(name in row.cells for row in rows))
+
+
+def _asked(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
+    names: dict[str, None] = {}
+    others = (*KEY_COLUMNS, *ORIGIN_COLUMNS)
+    for pattern in patterns:
+        found = [name for name in (*others, *known) if name == pattern or fnmatchcase(name, pattern)]
+        if not found:
+            hint = near(pattern, [*known, *others]) or "engine evaluation table --all_metrics shows all metrics"
+            raise UsageError(f"there is no column {pattern!r}", hint=hint)
+        names.update(dict.fromkeys(found))
+    return list(names)
+
+
+def _sorted(rows: Sequence[Row], sort: str, known: Sequence[str]) -> list[Row]:
+    """The rows by a column; those without it come last, in both directions; equal ones newest first."""
+    rows = sorted(rows, key=lambda row: -row.evaluations[0].created_at)
+    if not sort:
+        return rows
+    name, descending = sort.removeprefix("-"), sort.startswith("-")
+    if name not in known and name not in KEY_COLUMNS and name not in ORIGIN_COLUMNS:
+        raise UsageError(f"there is no column {name!r} to sort by", hint=near(name, [*known, *KEY_COLUMNS]))
+
+    def value(row: Row) -> Any:
+        number = row.number(name)
+        return number if number is not None or name in known else row.text(name) or None
+
+    there = sorted((row for row in rows if value(row) is not None), key=value, reverse=descending)
+    return [*there, *(row for row in rows if value(row) is None)]
