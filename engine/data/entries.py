@@ -11,6 +11,7 @@ from typing import Any
 
 PART = re.compile(r"[a-zA-Z0-9_\-.]+")
 LATEST = "latest"
+UNREADABLE = "(metadata.json cannot be read)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,9 @@ class Entry:
     description: str = ""
     tags: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    hidden: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """All that metadata.json says; empty where it cannot be read."""
 
     @property
     def reference(self) -> str:
@@ -46,12 +50,16 @@ def matching(reference: str, *, home: Path) -> list[Entry]:
     """The entries that a reference can mean: none, one, or the newest of each namespace for a bare name.
 
     `ns/name/version` is found as written, else by PEP 440 equality (`1.00` is `1.0.0`); `latest` and a
-    missing version stand for the newest by PEP 440.
+    missing version stand for the newest by PEP 440 that is not hidden.
     """
+    return matching_below(registry_folder(home), reference)
+
+
+def matching_below(root: Path, reference: str) -> list[Entry]:
+    """As `matching`, for a folder of entries that is not in anybody's home."""
     parts = reference.split("/")
     if len(parts) > 3 or not all(is_part(part) for part in parts):
         return []
-    root = registry_folder(home)
     if len(parts) == 1:
         found = (pick_version(root / space / parts[0], "") for space in _folders(root))
         return [read_entry(path) for path in found if path is not None]
@@ -60,12 +68,18 @@ def matching(reference: str, *, home: Path) -> list[Entry]:
 
 
 def pick_version(folder: Path, version: str) -> Path | None:
-    """The folder of a version below that of a name, the newest where none is named; None where there is none."""
+    """The folder of a version below that of a name; None where there is none.
+
+    Where none is named it is the newest that is not hidden, or the newest if all are.
+    """
     versions = _folders(folder)
     if version and version in versions:
         return folder / version
     if not version or version == LATEST:
-        return folder / max(versions, key=_age) if versions else None
+        newest_first = [folder / each for each in sorted(versions, key=_age, reverse=True)]
+        if len(newest_first) < 2:
+            return newest_first[0] if newest_first else None
+        return next((path for path in newest_first if not read_entry(path).hidden), newest_first[0])
     wanted = parse_version(version)
     same = [each for each in versions if wanted is not None and parse_version(each) == wanted]
     return folder / same[0] if same else None
@@ -73,7 +87,11 @@ def pick_version(folder: Path, version: str) -> Path | None:
 
 def all_entries(home: Path) -> Iterator[Entry]:
     """Every entry, by namespace and name, newest version first."""
-    root = registry_folder(home)
+    yield from all_below(registry_folder(home))
+
+
+def all_below(root: Path) -> Iterator[Entry]:
+    """As `all_entries`, for a folder of entries that is not in anybody's home."""
     for space in _folders(root):
         for name in _folders(root / space):
             for version in sorted(_folders(root / space / name), key=_age, reverse=True):
@@ -88,8 +106,8 @@ def read_entry(path: Path) -> Entry:
         metadata: Mapping[str, Any] = found if isinstance(found, dict) else {}
     except FileNotFoundError:
         metadata = {}
-    except (OSError, ValueError):
-        metadata = {"description": "(metadata.json cannot be read)"}
+    except (OSError, ValueError, RecursionError):
+        metadata = {"description": UNREADABLE}
     details, tags = metadata.get("details"), metadata.get("tags")
     return Entry(
         namespace=namespace,
@@ -100,6 +118,8 @@ def read_entry(path: Path) -> Entry:
         description=str(metadata.get("description") or ""),
         tags=tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
         details=details if isinstance(details, dict) else {},
+        hidden=metadata.get("show_entry") is False,
+        metadata=metadata if metadata.get("description") != UNREADABLE else {},
     )
 
 

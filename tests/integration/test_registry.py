@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 
@@ -68,7 +69,12 @@ def test_metadata_is_made_with_the_hash_of_every_file(adding: Path, home: Path) 
     )
     metadata = json.loads((entry.path / "metadata.json").read_text())
     assert sorted(metadata["files"]) == ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"]
-    assert all(len(each) == 32 for each in metadata["files"].values())
+    for name, mark in metadata["files"].items():
+        content = (adding / name).read_bytes()
+        assert mark == {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+    assert metadata["content_hash"] == registry.content_hash(
+        {n: registry.Mark(m["bytes"], m["sha256"]) for n, m in metadata["files"].items()}
+    )
     assert not (adding / "metadata.json").exists()
 
 
@@ -96,7 +102,7 @@ def test_the_same_content_again_is_fine_and_another_is_refused(
     assert "--version" in caught.value.hint
     assert registry.find("sums", home=home).path.joinpath("test.jsonl").read_text() == '{"n": 1}\n'
     assert registry.upload(folder, home=home, version="1.0.1").version == "1.0.1"
-    assert [path.name for path in (home / "registry").iterdir()] == ["local"]
+    assert sorted(path.name for path in (home / "registry").iterdir()) == [".lock", "local"]
 
 
 def test_a_single_file_is_an_entry(tmp_path: Path, home: Path) -> None:
