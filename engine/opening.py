@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -207,6 +208,7 @@ class Opener:
         own = Setting(
             run_id=record.run_id,
             solver=known.prepared.solver,
+            solves_async=inspect.iscoroutinefunction(known.prepared.solver.solve),
             desk=known.desk.calls,
             line=Line(run_id=record.run_id, price=known.price, offline=offline, meter=meter),
             model=known.model.model,

@@ -33,6 +33,8 @@ class Setting:
 
     run_id: str
     solver: Solver
+    solves_async: bool
+    """Whether `solve` runs on the loop; looked up once."""
     desk: CallDesk
     line: Line
     model: str
@@ -185,7 +187,7 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
 
 async def _solve(setting: Setting, datum: dict[str, Any]) -> Any:
     solve = setting.solver.solve
-    if inspect.iscoroutinefunction(solve):
+    if setting.solves_async:
         return await solve(datum)
     given = await anyio.to_thread.run_sync(solve, datum, limiter=setting.threads, abandon_on_cancel=True)
     return await given if inspect.isawaitable(given) else given

@@ -71,7 +71,7 @@ def waits_for(what: Watched) -> str:
     """What the engine waits for, in words."""
     parts = []
     for gate in what.gates:
-        paused_s = gate.paused_until - anyio.current_time()
+        paused_s = gate.paused_until - gate.now()
         if gate.in_flight:
             parts.append(f"{gate.in_flight} requests at {gate.name}")
         if paused_s > 0:

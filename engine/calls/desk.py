@@ -21,12 +21,23 @@ POLL_S = 0.2
 class Flight:
     """A call that is under way, and those who wait for the same one."""
 
-    __slots__ = ("completion", "error", "landed")
+    __slots__ = ("_landed", "completion", "error")
 
     def __init__(self) -> None:
-        self.landed = anyio.Event()
         self.completion: Completion | None = None
         self.error: Exception | None = None
+        self._landed: anyio.Event | None = None  # most calls are waited for by nobody
+
+    async def wait(self) -> None:
+        """Wait until the call has ended, one way or another."""
+        if self._landed is None:
+            self._landed = anyio.Event()
+        await self._landed.wait()
+
+    def land(self) -> None:
+        """The call has ended."""
+        if self._landed is not None:
+            self._landed.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class CallDesk:
         if line.offline:
             return Served(await self._stored(request), 0)
         while (flight := self._flights.get(request.key)) is not None:
-            await flight.landed.wait()
+            await flight.wait()
             if flight.completion is not None:
                 return Served(flight.completion, 0)
             if flight.error is not None:
@@ -84,7 +95,7 @@ class CallDesk:
             return served
         finally:
             del self._flights[request.key]
-            flight.landed.set()
+            flight.land()
 
     async def _stored(self, request: Request) -> Completion:
         completion = await self._store.lookup(request.key)
@@ -103,7 +114,7 @@ class CallDesk:
 
     async def _buy(self, request: Request, line: Line) -> Served:
         attempts: list[Attempt] = []
-        intent = anyio.current_time()
+        intent = time.monotonic()
 
         async def attempt(timeout_s: float) -> Reply:
             return await self.sender.attempt(request, line, attempts, timeout_s)
@@ -117,7 +128,7 @@ class CallDesk:
                 raise call_error(error, len(attempts)) from error
             raise
         try:
-            return await self._keep(request, line, reply, attempts, anyio.current_time() - intent)
+            return await self._keep(request, line, reply, attempts, time.monotonic() - intent)
         finally:
             self.sender.gate.leave()
 

@@ -82,7 +82,7 @@ class Gate:
         self._tokens = Bucket.per_minute(tokens_per_minute)
         self._timed = self._requests is not None or self._tokens is not None
         self._changed = changed
-        self._clock = clock or _loop_time
+        self.now = clock or asyncio.get_running_loop().time
         self._cut_at = float("-inf")
         self._slowed_at = float("-inf")
         self._credit = 0
@@ -127,7 +127,7 @@ class Gate:
 
     def accepted(self, headers: Mapping[str, str], *, reserved: int = 0, used: int = 0) -> None:
         """A request was answered; `reserved` tokens were set aside for it, `used` were needed."""
-        self.pace.accepted(self._clock())
+        self.pace.accepted(self.now())
         self._refusals.append(False)
         if self._tokens is not None:
             self._tokens.correct(reserved - used)
@@ -145,18 +145,21 @@ class Gate:
 
         What left before the last slowing down says nothing new.
         """
-        now = self._clock()
+        now = self.now()
         self._refusals.append(True)
         if retry_after_s is not None:
             self._pause(retry_after_s, why)
-        if sent_at <= self._slowed_at or (self.pace.rate is None and not self._is_rate_limit()):
+        if sent_at <= self._slowed_at:
+            self.pace.also_refused()
+            return
+        if self.pace.rate is None and not self._is_rate_limit():
             return
         if retry_after_s is None:
             self._pause(UNASKED_PAUSE_S, why)
         self._slowed_at = max(now, self.paused_until) + SETTLE_S
         self._credit = 0
         self._timed = True
-        self.pace.refused(now, pause_s=max(0.0, self.paused_until - now))
+        self.pace.refused(now, pause_s=max(0.0, self.paused_until - now), others=self.in_flight - 1)
         if self.pace.in_vain:
             self._let_go()
         elif now - self._cut_at >= COOL_DOWN_S:
@@ -175,11 +178,12 @@ class Gate:
         self._move(self.ceiling, "requests are refused as often however slow they leave: it is not their rate")
 
     def _pause(self, seconds: float, why: str) -> None:
-        now = self._clock()
+        now = self.now()
         before, until = self.paused_until, now + seconds
         if seconds > LONGEST_PAUSE_S or until <= before:
             return
         self.paused_until = until
+        self.pace.wait_until(until)
         self._timed = True
         self._wake_in(seconds)
         if before <= now:
@@ -199,7 +203,7 @@ class Gate:
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         if self._timed:
-            now = self._clock()
+            now = self.now()
             self.pace.sent(now)
             if self._requests is not None:
                 self._requests.take(now, 1)
@@ -208,7 +212,7 @@ class Gate:
 
     def _due(self, tokens: int) -> float:
         """Seconds until time allows a request; 0 or less where it does."""
-        now = self._clock()
+        now = self.now()
         waits = [self.paused_until - now, self.pace.due(now)]
         if self._requests is not None:
             waits.append(self._requests.due(now, 1))
@@ -245,6 +249,3 @@ class Gate:
             if not waiters:
                 del self._lanes[lane]
 
-
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()

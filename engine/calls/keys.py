@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 KEY_BYTES = 16
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:
@@ -17,7 +18,7 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
     that order, so another order is another request.
     """
     try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return ENCODE(body).encode()
     except UnicodeEncodeError:  # a lone surrogate in a datum; escaped it is JSON all the same
         return json.dumps(body, separators=(",", ":")).encode()
 

@@ -18,9 +18,13 @@ SURE = 0.99
 GROWTHS = (0.1, 0.02)
 """A second, while the pace is an estimate: a refusal ends each."""
 IN_VAIN = 4
-"""Refusals in a row, each long before the pace was back where the one before it came: no pace helps."""
-SEEN_AFTER_S = 1.0
-"""How long a pace was too high, about, when it is refused; what is refused sooner was no allowed pace at all."""
+"""Refusals in a row, each early and after few requests, however far the pace was cut: no pace helps."""
+EARLY_S = 15.0
+FEW = 64
+SEEN_AFTER_S = (1.0, 1.75)
+"""How long a pace was too high, about, when it is refused, for each of these."""
+AT_ONCE_S = 0.75
+"""A pace that is refused within this time was none that is allowed; it tells nothing of how far it may grow."""
 WINDOW_S = 10.0
 LEAST_PACE = 0.2
 FIRST_PACE = 5.0
@@ -78,6 +82,11 @@ class Pace:
         self._known = 0.0
         self._stage = 0
         self._early = 0
+        self._in_vain = 0
+        self._since_resumed = 0
+        self._count = 0
+        self._over_s = 1.0
+        self._open = 0
         self._resumed = 0.0
         self._since = 0.0
         self._next = 0.0
@@ -87,13 +96,18 @@ class Pace:
     @property
     def in_vain(self) -> bool:
         """Whether requests are refused as often however slow they leave."""
-        return self._early >= IN_VAIN
+        return self._in_vain >= IN_VAIN
 
     def accepted(self, now: float) -> None:
         """A request was answered; the last seconds are remembered, in tenths."""
         tenth = int(now * 10) / 10
+        self._since_resumed += 1
         if self._started is None:
             self._started = now
+        if self._open:
+            self._open -= 1
+            self._count += 1
+            self._estimate()
         if self._accepted and self._accepted[-1][0] == tenth:
             self._accepted[-1] = (tenth, self._accepted[-1][1] + 1)
             return
@@ -111,34 +125,49 @@ class Pace:
             self._grow(now)
             self._next = max(self._next, now - LATE_S) + 1.0 / self.rate
 
-    def refused(self, now: float, *, pause_s: float) -> None:
-        """The first refusal of a cool-down; everything waits for `pause_s`."""
+    def refused(self, now: float, *, pause_s: float, others: int = 0) -> None:
+        """The first refusal of a cool-down, with `others` in flight; everything waits for `pause_s`."""
         if self.rate is None:
-            count = sum(n for _, n in self._accepted)
             began = max(self._started if self._started is not None else now, now - WINDOW_S)
-            self._known = count / max(1.0, pause_s, now - began)
-            self.rate = max(FIRST_PACE, self._known * KEPT)
+            self._count, self._over_s = sum(n for _, n in self._accepted), max(1.0, pause_s, now - began)
+            self._open = others
+            self._estimate()
         else:
             self._grow(now)
-            early = self._stage >= len(GROWTHS) and now - self._since < PLATEAU_S / 4
+            early = self._stage >= len(GROWTHS) and now - self._since < EARLY_S
             self._early = self._early + 1 if early else 0
+            self._in_vain = self._in_vain + 1 if early and self._since_resumed < FEW else 0
             self._known = max(LEAST_PACE, self._allowed(now, pause_s))
             self.rate = max(LEAST_PACE, self._known * KEPT)
-            self._stage += 1
-        self._resumed = now + pause_s
-        self._since = now + pause_s
-        self._next = max(self._next, now + pause_s)
+            self._stage += now - self._resumed >= AT_ONCE_S
+            self._open = 0
+        self._since_resumed = 0
+        self._resumed = self._since = now + pause_s
+        self.wait_until(now + pause_s)
+
+    def wait_until(self, at: float) -> None:
+        """Nothing leaves before; what was not sent meanwhile is not made up for."""
+        self._next = max(self._next, at)
+
+    def also_refused(self) -> None:
+        """Another one of those that were in flight was refused as well."""
+        self._open = max(0, self._open - 1)
+
+    def _estimate(self) -> None:
+        """The first pace; what was in flight at the first refusal and is accepted all the same raises it."""
+        self._known = self._count / self._over_s
+        self.rate = max(FIRST_PACE, self.rate or 0.0, self._known * KEPT)
 
     def _allowed(self, now: float, pause_s: float) -> float:
         """What a refusal tells of the rate that is allowed."""
         assert self.rate is not None
-        elapsed = now - self._resumed
-        if elapsed < SEEN_AFTER_S:
-            count = sum(n for at, n in self._accepted if at >= self._resumed - 0.1)
-            return min(self.rate, count / max(1.0, pause_s, elapsed))
+        if now - self._resumed < AT_ONCE_S:
+            over_s = max(1.0, pause_s)
+            return min(self.rate, sum(n for at, n in self._accepted if at > now - over_s) / over_s)
         if self._stage >= len(GROWTHS):
-            return self.rate * SURE
-        return self.rate / float((1.0 + GROWTHS[self._stage]) ** SEEN_AFTER_S)
+            spent = self._since_resumed / (now + pause_s - self._resumed)
+            return self.rate * max(SURE ** (2**self._early), min(SURE, spent / self.rate))
+        return self.rate / float((1.0 + GROWTHS[self._stage]) ** SEEN_AFTER_S[self._stage])
 
     def _grow(self, now: float) -> None:
         assert self.rate is not None

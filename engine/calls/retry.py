@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -49,7 +50,7 @@ class RetryPolicy:
             AttemptError: the last one, where it may not pass, attempts ran out, or the wait that is due would
                 end past the deadline.
         """
-        deadline = anyio.current_time() + self.call_deadline_s
+        deadline = time.monotonic() + self.call_deadline_s
         try:  # almost every call ends here, and owes nothing to the machinery below
             return await attempt(self.attempt_timeout_s)
         except AttemptError as error:
@@ -62,7 +63,7 @@ class RetryPolicy:
             if first is not None:
                 error, first = first, None
                 raise error
-            return await attempt(min(self.attempt_timeout_s, deadline - anyio.current_time()))
+            return await attempt(min(self.attempt_timeout_s, deadline - time.monotonic()))
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_pass),
@@ -98,7 +99,7 @@ class _Past(tenacity.stop.stop_base):
         self.deadline = deadline
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        return anyio.current_time() + retry_state.upcoming_sleep >= self.deadline
+        return time.monotonic() + retry_state.upcoming_sleep >= self.deadline
 
 
 def _may_pass(error: BaseException) -> bool:

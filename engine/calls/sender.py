@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from engine.calls.breaker import Breaker
+from engine.calls.breaker import HOPELESS, Breaker
 from engine.calls.budget import Budget, Reserved
 from engine.calls.gate import Gate
 from engine.calls.meter import Meter
@@ -99,8 +99,7 @@ class Sender:
     def _check(self, request: Request, line: Line) -> None:
         halt = self.breaker.halt(request.model) or self._budget.halt
         if halt is not None:
-            line.meter.halt = halt
-            raise HaltError(halt)
+            raise _halted(line, halt)
         if self._drain.is_set():
             raise DrainError("no more requests leave: the run is being stopped")
 
@@ -110,23 +109,25 @@ class Sender:
         try:
             return await self._budget.reserve(request.body, request.max_output_tokens, line.price)
         except BudgetError as error:
-            line.meter.halt = error
-            raise HaltError(error) from error
+            raise _halted(line, error) from error
 
     async def _send(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
-        deadline = anyio.current_time() + timeout_s
+        deadline = time.monotonic() + timeout_s
         while True:  # a parameter that the model refuses is left out from then on: no retry, and found once
             body = self.refusals.adapted(request.model, request.body)
-            started_at, began = self._wall_clock(), anyio.current_time()
+            started_at, began = self._wall_clock(), time.monotonic()
             line.meter.requests += 1
             try:
                 reply = await self.endpoint.send(body, timeout_s=max(0.001, deadline - began))
                 break
             except AttemptError as error:
-                attempts.append(_failed(error, started_at, anyio.current_time() - began))
+                attempts.append(_failed(error, started_at, time.monotonic() - began))
                 line.meter.failed(error.fault, error.message)
                 if not self._adapts(request, line, body, error):
-                    self._learn(request, error, began)
+                    self._learn(request, error, time.monotonic() - began)
+                    halt = self.breaker.halt(request.model)
+                    if halt is not None and error.fault in HOPELESS:  # no failure of this task: it stays to be done
+                        raise _halted(line, halt) from error
                     raise
         self.breaker.worked(request.model)
         usage = reply.usage
@@ -151,12 +152,12 @@ class Sender:
             return self.refusals.learn(request.model, body, error)
         except EndpointError as refusal:
             self.breaker.trip(request.model, refusal)
-            line.meter.halt = refusal
-            raise HaltError(refusal) from error
+            raise _halted(line, refusal) from error
 
-    def _learn(self, request: Request, error: AttemptError, sent_at: float) -> None:
+    def _learn(self, request: Request, error: AttemptError, seconds: float) -> None:
         self.breaker.failed(request.model, error)
         if error.fault in REFUSALS:
+            sent_at = self.gate.now() - seconds
             self.gate.refused(error.retry_after_s, sent_at=sent_at, why=f"{error.fault}: {error.message}")
 
     def _tokens(self, request: Request) -> int:
@@ -172,3 +173,9 @@ def _failed(error: AttemptError, started_at: float, seconds: float) -> Attempt:
         message=error.message,
         request_id=error.request_id,
     )
+
+
+def _halted(line: Line, reason: EngineError) -> HaltError:
+    """What a call is told that no request may leave for; the run's report has the reason."""
+    line.meter.halt = reason
+    return HaltError(reason)

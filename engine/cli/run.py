@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shlex
 import signal
@@ -51,6 +52,11 @@ def run(
 
 def run_loop(main: Any) -> int:
     """Run the coroutine function on asyncio, with uvloop where it is installed."""
+    # What was imported lives as long as the process, and calls make no cycles: collecting less often spares
+    # 30-40 µs of 250 a task. Only here, in a process of our own: a library leaves its host's collector alone.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
     try:
         import uvloop  # noqa: F401
     except ImportError:

@@ -1,0 +1,63 @@
+"""How late the loop is while it works: `python -m benchmarks.lag engine|bare ROWS TASKS BASE_URL IN_FLIGHT`.
+
+The engine runs as a library, through its public door, or the bare aiohttp loop runs; beside it a task of ours sleeps
+for 5 ms again and again and notes how much later it wakes. It prints JSON: seconds late at the median, at the 99th
+percentile, and at most.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib.util import find_spec
+
+import anyio
+
+from benchmarks.bare import over_aiohttp
+from benchmarks.contestants import SOLVER
+
+EVERY_S = 0.005
+
+
+async def run_engine(rows: str, base_url: str, in_flight: int) -> None:
+    """One run, its store in the home that the environment names."""
+    from engine.api import Engine
+    from engine.config import parse_bench
+
+    solver, *words = SOLVER
+    options = dict(zip((word.removeprefix("--") for word in words[::2]), words[1::2], strict=True))
+    bench = parse_bench(f"[engine]\nmax_concurrent = {in_flight}\n", allow_empty=True)
+    async with Engine(bench) as engine:
+        await engine.run(rows, solver, model=f"{base_url}::m", options=options)
+
+
+async def watch(what: str, rows: str, tasks: int, base_url: str, in_flight: int) -> list[float]:
+    """Seconds by which each wake-up was late, in order of size."""
+    late: list[float] = []
+
+    async def sleep_and_see() -> None:
+        while True:
+            due = time.perf_counter() + EVERY_S
+            await anyio.sleep(EVERY_S)
+            late.append(time.perf_counter() - due)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleep_and_see)
+        if what == "bare":
+            await over_aiohttp(base_url, tasks, in_flight)
+        else:
+            await run_engine(rows, base_url, in_flight)
+        group.cancel_scope.cancel()
+    return sorted(late)
+
+
+def main(what: str, rows: str, tasks: int, base_url: str, in_flight: int) -> None:
+    """Print the figures."""
+    fast = {"use_uvloop": find_spec("uvloop") is not None}
+    late = anyio.run(watch, what, rows, tasks, base_url, in_flight, backend_options=fast)
+    print(json.dumps({"p50_s": late[len(late) // 2], "p99_s": late[len(late) * 99 // 100], "most_s": late[-1]}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
