@@ -28,7 +28,7 @@ class Progress:
     meter: Meter = field(default_factory=Meter)
     """Requests sent and faults met, counted where they are sent."""
     without_request: int = 0
-    """Tasks done now that needed no request."""
+    """Tasks judged now that needed no request."""
     cost_usd: float | None = 0.0
     passed_over: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -37,7 +37,7 @@ class Progress:
     def add(self, result: TaskResult) -> None:
         """Count a task that has just been kept."""
         self.outcomes[result.outcome] += 1
-        self.without_request += not result.requests
+        self.without_request += result.score is not None and not result.requests
         if self.cost_usd is not None:
             self.cost_usd = None if result.cost_usd is None else self.cost_usd + result.cost_usd
         if result.score is not None:

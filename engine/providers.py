@@ -98,21 +98,29 @@ class Providers:
         return await self._ask_for(parsed)
 
     async def _ask_for(self, parsed: ModelName) -> ModelName:
-        names = [n for n, p in self._bench.providers.items() if p.kind == "openai"]
         first = self._bench.engine.default_provider
-        names.sort(key=lambda n: n != first)
-        usable = [n for n in names if self._has_key(n)] or names
-        if not usable:
-            raise EndpointError(
-                f"model {parsed.model!r}: no provider is configured",
-                hint="write provider::model, or https://host/v1::model, or add a [providers.NAME] section",
-            )
-        for name in usable if len(usable) > 1 else ():
-            await self.probe(name, "")
-            found = find_model(parsed.model, getattr(self._desks[name].calls.sender.endpoint, "listing", ()))
+        names = sorted((n for n, p in self._bench.providers.items() if p.kind == "openai"), key=lambda n: n != first)
+        seen: list[str] = []
+        for name in names:
+            variable = self._bench.providers[name].api_key_env
+            if not self._has_key(name):
+                seen.append(f"{name} ({variable} is not set)")
+                continue
+            try:
+                await self.probe(name, "")
+            except EndpointError as error:
+                seen.append(f"{name} ({error.message})")
+                continue
+            listing = getattr(self._desks[name].calls.sender.endpoint, "listing", ())
+            found = find_model(parsed.model, listing) or ("" if listing or len(names) > 1 else parsed.model)
             if found:
                 return ModelName(provider=name, model=found, base_url="")
-        return ModelName(provider=usable[0], model=parsed.model, base_url="")
+            seen.append(f"{name} (does not list it)")
+        looked = f"looked for at {', '.join(seen)}" if seen else "no provider is configured"
+        raise EndpointError(
+            f"model {parsed.model!r} has no provider: {looked}",
+            hint="write provider::model, or https://host/v1::model, or add a [providers.NAME] section",
+        )
 
     def _has_key(self, name: str) -> bool:
         variable = self._bench.providers[name].api_key_env

@@ -28,6 +28,7 @@ class RunReport:
     dataset: str
     subset: str
     solver: str
+    provider: str
     model: str
     agent: str
     n: int
@@ -64,6 +65,16 @@ class RunReport:
         return sum(count for outcome, count in self.outcomes.items() if outcome.counted)
 
     @property
+    def name(self) -> str:
+        """Which run it is, for people: benchmark and model with its provider."""
+        return f"{self.benchmark} × {self.provider}::{self.model}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether each selected task has an outcome."""
+        return not self.outcomes.get(Outcome.SKIPPED, 0)
+
+    @property
     def unscored(self) -> int:
         """Tasks without a score: errored and skipped."""
         return self.n - self.counted
@@ -76,6 +87,7 @@ class RunReport:
             "dataset": self.dataset,
             "subset": self.subset,
             "solver": self.solver,
+            "provider": self.provider,
             "model": self.model,
             "agent": self.agent,
             "n": self.n,
@@ -123,6 +135,7 @@ def report(
         dataset=record.dataset,
         subset=record.subset,
         solver=record.solver,
+        provider=record.provider,
         model=record.model,
         agent=record.agent,
         n=n,
@@ -134,7 +147,7 @@ def report(
         score_high=(tally.values + n - tally.counted) / n,
         points=tally.values,
         cut=tally.cut,
-        cached=progress.reused + progress.without_request,
+        cached=sum(n for outcome, n in progress.before.outcomes.items() if outcome.counted) + progress.without_request,
         requests=progress.requests,
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,

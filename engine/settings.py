@@ -151,7 +151,7 @@ class EngineLimits(Table):
 class StorageConfig(Table):
     """`[storage]`: where completions and results are kept."""
 
-    url: str = Field(default="", description="sqlite:///file or postgresql://...; empty is engine.db in ENGINE_HOME.")
+    url: str = Field(default="", description="sqlite:///file; empty is engine.db in ENGINE_HOME.")
 
 
 Kind = Literal["openai", "simulated", "recorded"]

@@ -113,11 +113,20 @@ class Gate:
         try:
             await waiter.future
         except asyncio.CancelledError:
-            if waiter.future.done() and not waiter.future.cancelled():
+            future = waiter.future
+            if future.done() and not future.cancelled() and future.exception() is None:
                 self.leave()
             else:
                 self._forget(lane, waiter)
             raise
+
+    def turn_away(self, error: Exception) -> None:
+        """Let nobody in any more of those that wait: each gets the error."""
+        lanes, self._lanes = self._lanes, OrderedDict()
+        for waiters in lanes.values():
+            for waiter in waiters:
+                if not waiter.future.done():
+                    waiter.future.set_exception(error)
 
     def leave(self) -> None:
         """A request has ended, however it ended; who is next may go."""
@@ -248,4 +257,3 @@ class Gate:
             waiters.remove(waiter)
             if not waiters:
                 del self._lanes[lane]
-

@@ -73,8 +73,9 @@ class Pace:
     """A rate of requests, learned: none until the first refusal.
 
     The first estimate is what was accepted until the refusal, in the time that the provider asks to let it be
-    forgotten. From there it grows until it is refused, a few times, more slowly each time (`GROWTHS`): then what is allowed is known, and
-    it is approached along a cubic that reaches it after `PLATEAU_S` and passes it slowly, to learn of more.
+    forgotten. From there it grows until it is refused, a few times, more slowly each time (`GROWTHS`): then what is
+    allowed is known, and it is approached along a cubic that reaches it after `PLATEAU_S` and passes it slowly, to
+    learn of more.
     """
 
     def __init__(self) -> None:
@@ -165,8 +166,9 @@ class Pace:
             over_s = max(1.0, pause_s)
             return min(self.rate, sum(n for at, n in self._accepted if at > now - over_s) / over_s)
         if self._stage >= len(GROWTHS):
+            reached = max(self.rate, self._known)  # below what was known, chance refuses more often than a new limit
             spent = self._since_resumed / (now + pause_s - self._resumed)
-            return self.rate * max(SURE ** (2**self._early), min(SURE, spent / self.rate))
+            return reached * max(float(SURE ** (2**self._early)), min(SURE, spent / reached))
         return self.rate / float((1.0 + GROWTHS[self._stage]) ** SEEN_AFTER_S[self._stage])
 
     def _grow(self, now: float) -> None:

@@ -14,7 +14,7 @@ from engine.calls.gate import Gate
 from engine.calls.meter import Meter
 from engine.calls.prices import Price
 from engine.endpoints.refusals import Refusals
-from engine.errors import AttemptError, BudgetError, DrainError, EndpointError, HaltError
+from engine.errors import AttemptError, BudgetError, DrainError, EndpointError, EngineError, HaltError
 from engine.ports import Endpoint
 from engine.records import Attempt, Fault, Reply, Request
 
@@ -62,6 +62,7 @@ class Sender:
     def drain(self) -> None:
         """Let requests in flight end, start none, and wake those that sleep before a retry."""
         self._drain.set()
+        self.gate.turn_away(DrainError("no more requests leave: the run is being stopped"))
 
     async def sleep(self, seconds: float) -> None:
         """Wait before a retry, or until requests stop leaving."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import anyio
@@ -12,6 +13,7 @@ from cyclopts import Parameter
 from engine.api import Engine
 from engine.cli.flags import DEFAULT_BENCH, Batch, RunFlags, read_batch
 from engine.config import bench_schema
+from engine.errors import ConfigError, EndpointError, EngineError
 from engine.prepare import prepare
 
 
@@ -26,19 +28,36 @@ def check(target: str = DEFAULT_BENCH, /) -> int:
 
     batch = read_batch(target, "", RunFlags(), {})
     environment = read_environment(batch.folder)
+    mistakes: list[EngineError] = []
     for order in batch.orders:
         if order.dataset.startswith("hf:"):
             print(f"{order.dataset}: not opened, it is not on this machine", file=sys.stderr)
             continue
-        prepared = prepare(order, folder=batch.folder, home=environment.home)
-        rows, tasks = len(prepared.rows), prepared.selection.size
-        print(f"{prepared.solver.evaluation_name()} × {order.model}: {rows} rows, {tasks} tasks")
+        try:
+            prepared = prepare(order, folder=batch.folder, home=environment.home)
+        except EngineError as error:
+            mistakes.append(error)
+        else:
+            rows, tasks = len(prepared.rows), prepared.selection.size
+            print(f"{prepared.solver.evaluation_name()} × {order.model}: {rows} rows, {tasks} tasks")
     for order in batch.orders:
         provider = batch.bench.reachable.get(parse_model(order.model, providers=batch.bench.reachable).provider)
         if provider is not None and provider.api_key_env:
-            environment.require_secret(provider.api_key_env, where=f"model {order.model!r}")
+            try:
+                environment.require_secret(provider.api_key_env, where=f"model {order.model!r}")
+            except EngineError as error:
+                mistakes.append(error)
+    if mistakes:
+        raise _all_of(mistakes, target)
     print(f"{target}: {len(batch.orders)} runs, no mistakes")
     return 0
+
+
+def _all_of(mistakes: Sequence[EngineError], target: str) -> EngineError:
+    """One error that tells of all; a configuration that cannot be run is before a key that is not set."""
+    lines = dict.fromkeys(f"{target}: {error.message}; {error.hint}" for error in mistakes)
+    usable = all(isinstance(error, EndpointError) for error in mistakes)
+    return (EndpointError if usable else ConfigError)("\n".join(lines), hint="mend these, and check again")
 
 
 def plan(

@@ -50,7 +50,7 @@ def simulate(
         output_tokens=output_tokens,
         fault_rates=_rates(fault),
     )
-    return anyio.run(_serve, Simulated(simulation), port, json)
+    return anyio.run(_serve, Simulated(simulation), _port(port), json)
 
 
 def replay(file: Path, *, port: int = 8009, latency_s: float = 0.0, json: bool = False) -> int:
@@ -64,7 +64,13 @@ def replay(file: Path, *, port: int = 8009, latency_s: float = 0.0, json: bool =
     """
     from engine.endpoints.recorded import Recorded, load_recording
 
-    return anyio.run(_serve, Recorded(load_recording(Path(file)), latency_s=latency_s), port, json)
+    return anyio.run(_serve, Recorded(load_recording(Path(file)), latency_s=latency_s), _port(port), json)
+
+
+def _port(port: int) -> int:
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port is {port!r}", hint="it is a number from 0 to 65535; 0 takes a free one")
+    return port
 
 
 def _rates(faults: tuple[str, ...]) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -20,6 +20,14 @@ from engine.prepare import Order
 DEFAULT_BENCH = "bench.toml"
 
 
+def _whole(type_: Any, tokens: Sequence[Any]) -> int:  # noqa: ARG001 - the parser's signature
+    """A whole number; the parser alone would cut 1.5 to 1."""
+    return int(tokens[0].value)
+
+
+Whole = Annotated[int | None, Parameter(converter=_whole)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunFlags:
     """What can be said on the command line; it wins over bench.toml."""
@@ -28,19 +36,19 @@ class RunFlags:
     """provider::name, a bare name, or https://host/v1::name; repeat it for several."""
     subset: str | None = None
     """The split of the dataset."""
-    max_concurrent: int | None = None
+    max_concurrent: Whole = None
     """Requests in flight at each provider, at most."""
-    limit: int | None = None
+    limit: Whole = None
     """Only the first N rows."""
-    sample: int | None = None
+    sample: Whole = None
     """Only N random rows, chosen by --seed."""
-    seed: int = 0
+    seed: Annotated[int, Parameter(converter=_whole)] = 0
     """What the choice of the sample starts from."""
-    repeats: int | None = None
+    repeats: Whole = None
     """How often each datum is asked."""
     temperature: float | None = None
     """Sampling temperature, in place of the solver's."""
-    max_tokens: int | None = None
+    max_tokens: Whole = None
     """Output tokens of a reply, at most."""
     force: Annotated[bool, Parameter(negative=())] = False
     """Buy everything anew; the history is kept."""
@@ -52,7 +60,7 @@ class RunFlags:
     """Send nothing; tasks that would need a request are skipped."""
     max_cost: float | None = None
     """USD to spend now at most; a call that may not fit is never started."""
-    max_total_tokens: int | None = None
+    max_total_tokens: Whole = None
     """Input and output tokens to buy now at most."""
     max_duration: float | None = None
     """Seconds after which no request leaves any more."""

@@ -13,6 +13,7 @@ import anyio
 
 from engine.api import Engine
 from engine.calls.gate import Change
+from engine.errors import StorageError
 from engine.events import Event, RunEnded, RunStarted, Stalled, StoreTrouble, TaskEnded
 from engine.providers import Adapted
 from engine.records import Outcome
@@ -40,7 +41,10 @@ def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
     )
     root.addHandler(screen)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{folder}: cannot be made: {error.strerror}", hint="set ENGINE_HOME") from error
         written = logging.FileHandler(folder / f"{datetime.now(UTC):%Y-%m-%d}.jsonl", encoding="utf-8", delay=True)
         written.setFormatter(
             structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared)

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
@@ -20,6 +21,7 @@ from engine.cli.logs import log_events, open_log
 from engine.cli.show import final_lines
 from engine.config import ErrorLimit
 from engine.errors import one_error
+from engine.records import Outcome
 from engine.report import RunReport
 
 DONE, SHORT, INTERRUPTED = 0, 1, 128
@@ -137,10 +139,11 @@ class _Ending:
     def _why_short(self) -> str:
         lines = []
         for report in self.reports:
-            name = f"{report.benchmark} × {report.model}"
+            name = report.name
             if self._too_many(report):
                 limit = self.batch.bench.engine.max_errors
-                lines.append(f"{name}: {report.unscored} of {report.n} tasks have no score, more than {limit}")
+                hint = ", --retry-errors does them again" if report.outcomes.get(Outcome.ERRORED) else ""
+                lines.append(f"{name}: {report.unscored} of {report.n} tasks have no score, more than {limit}{hint}")
             if self._too_low(report):
                 lines.append(f"{name}: the score is under {self.flags.fail_under:g} %")
         return "\n".join(f"not good: {line}" for line in lines)
@@ -148,6 +151,7 @@ class _Ending:
     def _resume_line(self) -> str:
         done = sum(report.n - report.unscored for report in self.reports)
         total = sum(report.n for report in self.reports)
-        command = shlex.join(["python", "-m", "engine", *sys.argv[1:]])
+        typed = ["engine"] if Path(sys.argv[0]).name == "engine" else ["python", "-m", "engine"]
+        command = shlex.join([*typed, *sys.argv[1:]])
         state = f"{done}/{total} done and kept" if self.reports else "what was done is kept"
         return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\nresume: {command}"

@@ -16,7 +16,7 @@ def final_lines(report: RunReport, *, named: bool) -> list[str]:
         report: the run.
         named: whether the last line says which run it is.
     """
-    name = f"{report.benchmark} × {report.model}"
+    name = report.name
     lines = [f"{name}  {cost_line(report)}"]
     if report.latency:
         lines.append(f"  {latency_line(report)}")
@@ -42,10 +42,12 @@ def seconds(value: float) -> str:
 
 
 def final_score(report: RunReport, name: str = "") -> str:
-    """`Final score: 131/500 - 26.20%`: points over the tasks that have a value."""
+    """`Final score: 131/500 - 26.20%`: points over the tasks that have a value; of an unfinished run, so far."""
     points = f"{report.points:.2f}".rstrip("0").rstrip(".")
     share = "–" if report.score is None else f"{100 * report.score:.2f}%"
-    return f"Final score: {points}/{report.counted} - {share}" + (f"  {name}" if name else "")
+    return f"{'Final score' if report.complete else 'Score so far'}: {points}/{report.counted} - {share}" + (
+        f"  {name}" if name else ""
+    )
 
 
 def interval_line(report: RunReport) -> str:

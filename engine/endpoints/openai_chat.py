@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,7 @@ from engine.config import Provider
 from engine.endpoints import faults
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_identity, read_listing, refusal
 from engine.endpoints.replies import read_reply
+from engine.endpoints.scrubbing import without_key
 from engine.endpoints.streams import GRACE_S, StreamReader, asking_for_stream
 from engine.environment import Secret
 from engine.errors import AttemptError
@@ -37,6 +38,11 @@ _KEEPALIVE_S = 15.0
 _CONNECT_S = 30.0
 _DNS_S = 300
 _LARGE_BYTES = 2**20
+_BUFFER_BYTES = 2**16
+_LONG_REPLY_BYTES = 2**17
+"""A reply beyond this is read in turn with other such ones: many that never end must not fill the memory."""
+_EVENT_BYTES = 512
+"""Of an event in a stream, about what is read and not kept."""
 
 
 class Revealing(Protocol):
@@ -81,6 +87,7 @@ class OpenAIChat:
         self._limit_bytes = body_limit_bytes
         self._session: aiohttp.ClientSession | None = None
         self._sockets: asyncio.Semaphore | None = None
+        self._long = asyncio.Semaphore(1)
         self._timeout = aiohttp.ClientTimeout(total=60.0, sock_connect=_CONNECT_S)
 
     async def send(self, body: bytes, *, timeout_s: float) -> Reply:
@@ -106,7 +113,7 @@ class OpenAIChat:
         try:
             response = await session.get(f"{self._base_url}/models", timeout=timeout, allow_redirects=False)
             try:
-                body = await _read(response, LISTING_LIMIT_BYTES)
+                body = await _read(response, LISTING_LIMIT_BYTES, self._long)
                 self.listing, self.served_identity = read_listing(body), read_identity(body)
             finally:
                 response.release()
@@ -137,6 +144,7 @@ class OpenAIChat:
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=_Response,
             auto_decompress=False,
+            read_bufsize=_BUFFER_BYTES,
             trust_env=False,
         )
         return self._session
@@ -153,12 +161,13 @@ class OpenAIChat:
             response = await session.post(self._url, data=data, timeout=timeout, allow_redirects=False)
             try:
                 if self._stream and response.status < 300:
-                    return await self._read_stream(response, started)
-                raw = await _read(response, self._limit_bytes)
+                    return without_key(await self._read_stream(response, started), self._secret())
+                raw = await _read(response, self._limit_bytes, self._long)
             finally:
                 response.release()
             latency_s = perf_counter() - started
-            return read_reply(raw, status=response.status, headers=response.headers, latency_s=latency_s)
+            reply = read_reply(raw, status=response.status, headers=response.headers, latency_s=latency_s)
+            return without_key(reply, self._secret())
         except _FOREIGN as error:
             failed = faults.fault_of_exception(error, secret=self._secret())
             if failed is error:
@@ -168,11 +177,17 @@ class OpenAIChat:
     async def _read_stream(self, response: aiohttp.ClientResponse, started: float) -> Reply:
         _check_head(response, self._limit_bytes)
         reader = StreamReader(status=response.status, headers=response.headers)
-        content, size = response.content, 0
-        while not reader.done and (piece := await content.readany()):
-            if (size := size + len(piece)) > self._limit_bytes:
-                raise faults.too_large(self._limit_bytes, status=response.status, headers=response.headers)
-            reader.feed(piece, at_s=perf_counter() - started)
+        content, size, kept = response.content, 0, 0
+        async with AsyncExitStack() as turn:
+            while not reader.done and (piece := await content.readany()):
+                size, before = size + len(piece), kept
+                kept += max(0, len(piece) - _EVENT_BYTES * piece.count(b"data:"))
+                if before <= _LONG_REPLY_BYTES < kept:
+                    await turn.enter_async_context(self._long)
+                if size > self._limit_bytes:
+                    del reader, piece  # an error keeps the frame it comes from
+                    raise faults.too_large(self._limit_bytes, status=response.status, headers=response.headers)
+                reader.feed(piece, at_s=perf_counter() - started)
         latency_s = perf_counter() - started
         if reader.done and not content.at_eof():
             # The answer is whole; what is missing is the end of the transfer, and a failure there is none of it.
@@ -199,15 +214,24 @@ class _Response(aiohttp.ClientResponse):
         return response
 
 
-async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit_bytes: int, long: asyncio.Semaphore) -> bytes:
     if response.status >= 300:
         said = await _read_up_to(response, faults.ERROR_BODY_BYTES)
         raise faults.fault_of_status(response.status, response.headers, said)
     _check_head(response, limit_bytes)
-    body = await _read_up_to(response, limit_bytes)
-    if len(body) > limit_bytes:
-        raise faults.too_large(limit_bytes, status=response.status, headers=response.headers)
-    return body
+    body = await _read_up_to(response, min(limit_bytes, _LONG_REPLY_BYTES))
+    if len(body) <= _LONG_REPLY_BYTES and len(body) <= limit_bytes:
+        return body
+    async with long:
+        pieces, size = [body], len(body)
+        while size <= limit_bytes and (piece := await response.content.readany()):
+            pieces.append(piece)
+            size += len(piece)
+        if size > limit_bytes:
+            del body
+            pieces.clear()  # an error keeps the frame it comes from
+            raise faults.too_large(limit_bytes, status=response.status, headers=response.headers)
+        return b"".join(pieces)
 
 
 def _check_head(response: aiohttp.ClientResponse, limit_bytes: int) -> None:

@@ -19,6 +19,7 @@ from engine.endpoints import faults
 from engine.endpoints.openai_chat import BODY_LIMIT_BYTES, Revealing
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_listing, refusal
 from engine.endpoints.replies import read_reply
+from engine.endpoints.scrubbing import without_key
 from engine.endpoints.streams import GRACE_S, StreamReader, asking_for_stream
 from engine.environment import Secret
 from engine.errors import AttemptError
@@ -175,7 +176,7 @@ class OpenAISdk:
                 raise
             raise failed from (error.__cause__ if isinstance(error, AttemptError) else error)
         self._served = True
-        return reply
+        return without_key(reply, self._secret())
 
     async def _read(self, response: httpx2.Response, started: float) -> Reply:
         status, headers = response.status_code, response.headers

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
+
+from engine.records import Reply
 
 LONGEST = 300
 """Characters of server text that a message may hold."""
@@ -24,3 +28,17 @@ def scrub(text: str, secret: str = "", *, longest: int = LONGEST) -> str:
     text = _KEY.sub("***", text[:_READ_AT_MOST])
     text = _CONTROL.sub(" ", text).strip()
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def without_key(reply: Reply, secret: str) -> Reply:
+    """The reply, or a copy with `***` for the key where a server has put it in: what is stored never holds it."""
+    if not secret or (secret not in reply.raw and secret not in reply.request_id):
+        return reply
+    told = {name: getattr(reply, name) for name in ("raw", "text", "refusal", "reasoning", "model", "request_id")}
+    changed = {name: text.replace(secret, "***") for name, text in told.items()}
+    return replace(
+        reply,
+        **changed,
+        choices=tuple(text.replace(secret, "***") for text in reply.choices),
+        tool_calls=tuple(json.loads(json.dumps(list(reply.tool_calls)).replace(secret, "***"))),
+    )

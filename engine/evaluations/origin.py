@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from typing import Any
@@ -23,5 +24,8 @@ def git_state() -> dict[str, Any]:
 
 
 def _ask(git: str, *words: str) -> str:
-    found = subprocess.run([git, *words], capture_output=True, text=True, check=True, timeout=PATIENCE_S)  # noqa: S603
+    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}  # no keys for what git starts
+    found = subprocess.run(  # noqa: S603
+        [git, *words], capture_output=True, text=True, check=True, timeout=PATIENCE_S, env=known
+    )
     return found.stdout.strip()

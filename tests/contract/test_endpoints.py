@@ -361,7 +361,7 @@ async def test_a_cancelled_request_leaves_no_connection_open(reach):
     endpoint, server = await reach(s.hang)
     tasks = [asyncio.create_task(endpoint.send(BODY, timeout_s=5)) for _ in range(5)]
     async with asyncio.timeout(5):
-        while len(server.seen) < 5:  # noqa: ASYNC110 - the server is in this loop
+        while len(server.seen) < 5:
             await asyncio.sleep(0)
     for task in tasks:
         task.cancel()

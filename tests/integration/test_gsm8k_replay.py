@@ -1,4 +1,4 @@
-"""Recorded answers of real models, replayed, give their published scores: whatever the concurrency, after a kill too."""
+"""Recorded answers of real models, replayed, give their published scores: at any concurrency, after a kill too."""
 
 from __future__ import annotations
 

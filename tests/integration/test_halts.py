@@ -105,7 +105,8 @@ async def test_a_parameter_that_is_refused_is_left_out_once_and_said_aloud(tmp_p
 
     def picky(request):
         if "max_tokens" in request.body:
-            message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+            message = "Unsupported parameter: 'max_tokens' is not supported with this model. "
+            message += "Use 'max_completion_tokens' instead."
             return Answer(status=400, code="unsupported_parameter", message=message)
         return adds(request)
 

@@ -82,7 +82,7 @@ def tutorial(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tutorial")
     (folder / "make.py").write_text(SCRIPT)
     cached = {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}
-    subprocess.run([sys.executable, "make.py"], cwd=folder, env=environment(folder, **cached), check=True)  # noqa: S603
+    subprocess.run([sys.executable, "make.py"], cwd=folder, env=environment(folder, **cached), check=True)
     return folder / "3_digit_addition"
 
 

@@ -48,8 +48,13 @@ async def replay(shared_data: Path, name: str, cwd: Path, *words: object) -> End
         return await engine("run", shared_data / dataset, solver, "--model", model, *words, cwd=cwd, timeout_s=100)
 
 
-@pytest.mark.parametrize("max_concurrent", [1, 64])
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize(
+    ("name", "max_concurrent"),
+    [
+        *((name, 64) for name in PUBLISHED),
+        *(pytest.param(name, 1, marks=pytest.mark.long if name.startswith("bbh") else ()) for name in PUBLISHED),
+    ],
+)
 async def test_the_score_is_the_published_one_at_any_concurrency(shared_data, tmp_path, name, max_concurrent):
     repeats = ["--repeats", 4] if name.startswith("math") else []
     ended = await replay(shared_data, name, tmp_path, "--max_concurrent", max_concurrent, *repeats)

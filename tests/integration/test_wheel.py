@@ -29,12 +29,12 @@ def python(tmp_path_factory) -> Path:
         folder,
         ROOT,
     ]
-    subprocess.run(build, check=True)  # noqa: S603
+    subprocess.run(build, check=True)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=False, symlinks=True)
     python = folder / "env" / "bin" / "python"
     install = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install", "--no-deps", wheel]
-    subprocess.run(install, check=True)  # noqa: S603
+    subprocess.run(install, check=True)
     (site,) = (folder / "env" / "lib").glob("python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     return python
@@ -43,7 +43,7 @@ def python(tmp_path_factory) -> Path:
 def run(python: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "ENGINE_HOME": str(folder / "home")}
     command = [python, "-m", "engine", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_first_command_of_the_readme_runs_from_an_empty_folder(python, tmp_path):
@@ -70,6 +70,6 @@ def test_folders_called_solvers_and_storage_are_no_trouble(python, tmp_path):
 
 
 def test_the_script_and_the_module_are_the_same(python, tmp_path):
-    script = subprocess.run([python.parent / "engine", "--help"], capture_output=True, text=True, check=False)  # noqa: S603
+    script = subprocess.run([python.parent / "engine", "--help"], capture_output=True, text=True, check=False)
     assert script.returncode == 0
     assert script.stdout == run(python, tmp_path, "--help").stdout

@@ -155,7 +155,7 @@ def test_a_line_of_50_megabytes_is_read_and_a_broken_one_is_named_shortly(tmp_pa
 
 def test_a_json_document_holds_rows_as_a_list_or_as_its_one_list_of_objects(tmp_path: Path) -> None:
     assert list(opened(written(tmp_path / "a.json", json.dumps(ROWS)))) == ROWS
-    document = {"canary": "keep", "tags": ["x"], "examples": ROWS, "none": []}
+    document = {"note": "keep", "tags": ["x"], "examples": ROWS, "none": []}
     assert list(opened(written(tmp_path / "b.json", json.dumps(document, indent=1)))) == ROWS
 
 

@@ -184,7 +184,7 @@ async def simulate(counts: str, *, whole_seconds: bool, ceiling: int, latency_s:
 @pytest.mark.parametrize("whole_seconds", [True, False])
 @pytest.mark.parametrize("counts", ["window", "sliding", "bucket"])
 def test_a_rate_that_nobody_told_is_learned_and_kept(counts, whole_seconds):
-    """Of what a server of 100 requests a second allows after 10 s at least 95 % is used, and 5 % are refused at most."""
+    """Of what 100 requests a second allow after 10 s at least 95 % is used, and 5 % are refused at most."""
     work = simulate(counts, whole_seconds=whole_seconds, ceiling=64, latency_s=0.05)
     allowed, refused = virtual_time.run(work)
     used = sum(10 <= at < 110 for at in allowed) / (100 * 100)

@@ -1,0 +1,162 @@
+"""One zygote as the engine holds it: started, given jobs one at a time, ended when nobody holds it any more."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+
+from engine.sandbox import command
+
+START_S = 30.0
+LARGEST_REPLY = 1 << 16
+LENGTH = struct.Struct("!I")
+
+
+class GoneError(Exception):
+    """The zygote, or the judge it forked, is gone: nothing is known about the solution."""
+
+
+class ZygoteProcess:
+    """A running zygote; `end` it, or let go of it.
+
+    It is started from the thread of the event loop, because it dies with the thread that started it.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            pid = _spawn(arguments, theirs.fileno(), null, complaints.fileno())
+        except OSError as error:
+            ours.close()
+            complaints.close()
+            raise GoneError(f"{arguments[0]!r} could not be started: {error}") from error
+        finally:
+            theirs.close()
+            os.close(null)
+        ours.setblocking(False)
+        self.pid = pid
+        self._control = ours
+        self._complaints = complaints
+        self.end = weakref.finalize(self, _end, os.getpid(), pid, ours, complaints)
+
+    @property
+    def running(self) -> bool:
+        """Whether nobody has ended it."""
+        return self.end.alive
+
+    async def started(self) -> None:
+        """Return when it is ready for jobs.
+
+        Raises:
+            GoneError: it ended, or took too long; with what it wrote to its standard error.
+        """
+        message = b""
+        with anyio.move_on_after(START_S):
+            message = await _receive(self._control)
+        if not message:
+            self._complaints.seek(0)
+            said = self._complaints.read(4096).decode("utf-8", "replace").strip().splitlines()
+            self.end()
+            raise GoneError(said[-1][:300] if said else "it ended without a word")
+
+    async def carry_out(self, job: bytes, order: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """The judge's verdict (None where it gave none) and the zygote's report on one job.
+
+        Cancelled, it ends the zygote: what runs in there is not waited for.
+
+        Raises:
+            GoneError: the zygote is gone.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._control, [json.dumps(order).encode()], [theirs.fileno()])
+            ours.setblocking(False)
+            said = await _converse(ours, LENGTH.pack(len(job)) + job)
+            report = await _receive(self._control)
+        except OSError as error:
+            self.end()
+            raise GoneError(f"the zygote is gone: {error}") from error
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            ours.close()
+        if not report:
+            self.end()
+            raise GoneError("the zygote is gone")
+        return _verdict(said), json.loads(report)
+
+
+def _verdict(said: bytes) -> dict[str, Any] | None:
+    if len(said) < LENGTH.size or len(said) != LENGTH.size + LENGTH.unpack_from(said)[0]:
+        return None
+    verdict: dict[str, Any] = json.loads(said[LENGTH.size :])
+    return verdict
+
+
+async def _converse(channel: socket.socket, message: bytes) -> bytes:
+    """Send the message, then read to the end; a judge that went away early has said what it said."""
+    view = memoryview(message)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        while view:
+            try:
+                view = view[channel.send(view) :]
+            except BlockingIOError:
+                await anyio.wait_writable(channel)
+    said = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while len(said) < LARGEST_REPLY:
+            part = await _receive(channel)
+            if not part:
+                break
+            said += part
+    return bytes(said)
+
+
+async def _receive(channel: socket.socket) -> bytes:
+    while True:
+        try:
+            return channel.recv(LARGEST_REPLY)
+        except BlockingIOError:
+            await anyio.wait_readable(channel)
+
+
+def _spawn(arguments: Sequence[str], control: int, null: int, complaints: int) -> int:
+    """Start it in a session of its own, so that Ctrl-C in a terminal does not reach it."""
+    return os.posix_spawn(
+        arguments[0],
+        list(arguments),
+        command.environment(),
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, control, 0),
+            (os.POSIX_SPAWN_DUP2, null, 1),
+            (os.POSIX_SPAWN_DUP2, complaints, 2),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD),
+    )
+
+
+def _end(owner: int, pid: int, control: socket.socket, complaints: Any) -> None:
+    """Kill and reap; its children die with it."""
+    if os.getpid() != owner:
+        return  # a fork of the engine: not its child
+    control.close()
+    complaints.close()
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -1,0 +1,142 @@
+"""The program in a reply: fenced, bare among sentences, or as the completion of a given beginning."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
+
+VERSION = 1
+PYTHON = frozenset({"", "python", "py", "python3", "py3", "ipython", "python2", "pycon"})
+LARGEST_PARSED = 50_000
+"""Characters; a longer text is taken as it is fenced, or not at all: reading Python takes time and memory."""
+CUTS = 12
+"""How often the end of a text is cut off where it stops being Python."""
+STARTS = 20
+OPENING = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<tongue>[\w+#.-]*)[^`]*$")
+FIRST_LINE = re.compile(r"^(?:from\s+[\w.]+\s+import\b|import\s+\w|(?:async\s+)?def\s|class\s+\w|@\w)")
+DOES_SOMETHING = re.compile(r"\b(?:return|yield|raise|pass|assert)\b|=")
+
+
+class Block(NamedTuple):
+    """A fenced block: what its opening fence names, and what is in it."""
+
+    tongue: str
+    body: str
+
+
+def extract_code(text: str, *, entry_point: str = "", prompt: str = "") -> str | None:
+    """The program in a reply; None where there is none.
+
+    Of several fenced blocks the last one counts that defines `entry_point` and is Python, then the last one
+    that defines it, then the last one. Text without a fence counts from the first line that begins a program
+    which defines it to the last line that is Python.
+
+    Args:
+        text: the reply.
+        entry_point: the function or class that is asked for; empty for any.
+        prompt: the beginning of a program. A reply that does not define the entry point is its continuation,
+            and the program that is given begins with the prompt.
+    """
+    blocks = [block for block in fenced(text) if block.body.strip()]
+    bodies = [block.body for block in blocks if block.tongue.lower() in PYTHON] or [block.body for block in blocks]
+    defining = [body for body in bodies if defines(body, entry_point)]
+    if defining:
+        return next((body for body in reversed(defining) if parses(body)), defining[-1])
+    if bodies:
+        whole = completed(prompt, bodies[-1]) if prompt else None
+        return whole or bodies[-1]
+    if defines(text, entry_point):
+        bare = _bare(text, entry_point)
+        if bare is not None:
+            return bare
+    return completed(prompt, text) if prompt else _bare(text, "")
+
+
+def fenced(text: str) -> Iterator[Block]:
+    """The fenced blocks of a Markdown text in their order; the last one may lack its end."""
+    opened: re.Match[str] | None = None
+    lines: list[str] = []
+    for line in text.splitlines():
+        if opened is None:
+            opened = OPENING.match(line)
+            continue
+        if line.rstrip().endswith(opened["mark"]):
+            last = line.rstrip().rstrip(opened["mark"][0])
+            lines += [last] if last.strip() else []
+            yield _block(opened, lines)
+            opened, lines = None, []
+        else:
+            lines.append(line)
+    if opened is not None:
+        yield _block(opened, lines)
+
+
+def _block(opened: re.Match[str], lines: list[str]) -> Block:
+    indent = opened["indent"]
+    body = "\n".join(line.removeprefix(indent) for line in lines)
+    return Block(opened["tongue"], body + "\n" if body else "")
+
+
+def defines(source: str, name: str) -> bool:
+    """Whether a line of the source defines a global of that name; for an empty name, any function or class."""
+    wanted = re.escape(name) if name else r"\w+"
+    assigned = rf"|^{wanted}\s*(?::[^=\n]+)?=(?!=)" if name else ""
+    return re.search(rf"^(?:async\s+)?def\s+{wanted}\b|^class\s+{wanted}\b{assigned}", source, re.MULTILINE) is not None
+
+
+def parses(source: str) -> bool:
+    """Whether the source is Python, as far as that can be told at little cost."""
+    return len(source) <= LARGEST_PARSED and _mistake(source) is None
+
+
+def completed(prompt: str, text: str) -> str | None:
+    """The prompt with its continuation, whose first line, or all of it, may have lost its indent; else None."""
+    continuation = text.strip("\r\n").rstrip()
+    first = continuation.split("\n", 1)[0]
+    if not continuation.strip() or len(continuation) > LARGEST_PARSED:
+        return None
+    tries = [continuation] if first[:1].isspace() else [f"    {continuation}", textwrap.indent(continuation, "    ")]
+    begin = prompt if prompt.endswith("\n") else prompt + "\n"
+    for each in tries:
+        program = _python_part(begin + each)
+        if program is not None and DOES_SOMETHING.search(program[len(begin) :]):
+            return program
+    return None
+
+
+def _bare(text: str, entry_point: str) -> str | None:
+    if len(text) > LARGEST_PARSED:
+        return None
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if FIRST_LINE.match(line)]
+    for start in [0, *starts[:STARTS]]:
+        program = _python_part("\n".join(lines[start:]))
+        if program is not None and defines(program, entry_point):
+            return program
+    return None
+
+
+def _python_part(source: str) -> str | None:
+    """The source up to where it stops being Python; None where nothing is left."""
+    for _ in range(CUTS):
+        line = _mistake(source)
+        if line is None:
+            return source if source.strip() else None
+        if line <= 1:
+            return None
+        source = "\n".join(source.splitlines()[: line - 1]).rstrip() + "\n"
+    return None
+
+
+def _mistake(source: str) -> int | None:
+    """The line, from 1, where the source stops being Python; None where all of it is."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        return error.lineno or 1
+    except (ValueError, MemoryError, RecursionError):
+        return 1
+    return None

@@ -1,0 +1,164 @@
+"""A chaos endpoint: right answers behind every fault that a bad day has, seeded, and limits as servers count them.
+
+Faults hit attempts and not requests, by a hash of seed, request and attempt: the same whatever the order, and
+every request is answered in the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from engine.endpoints.recorded import Recorded, Recording, Row
+from engine.endpoints.server import ChatRequest
+from tests import servers as s
+from tests.support import adds, rows
+
+BAD_DAY = {"429": 0.10, "5xx": 0.05, "reset": 0.03, "truncate": 0.02, "hang": 0.01, "malformed": 0.01}
+"""The share of attempts that each fault hits; the rest is answered."""
+
+
+@dataclass
+class Chaos:
+    """Answers chat completions by a function of the request; a script of `tests.servers`.
+
+    `sent` counts what was sent, by `ok` or the name of the fault; `in_flight` are requests that were read and
+    not yet answered; `allowed` says when a request is above the limit, in seconds to wait.
+    """
+
+    answer: Callable[[ChatRequest], str] = adds
+    rates: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    retry_after: str = "Retry-After: 1"
+    delay_s: float = 0.0
+    allowed: Callable[[float], float | None] | None = None
+    usage: Mapping[str, int] | None = None
+    sent: Counter[str] = field(default_factory=Counter)
+    times: list[float] = field(default_factory=list)
+    """When requests were answered with a completion."""
+    asked: Counter[bytes] = field(default_factory=Counter)
+    in_flight: int = 0
+    base_url: str = ""
+
+    @property
+    def requests(self) -> int:
+        """Chat completion requests that arrived."""
+        return self.asked.total()
+
+    async def __call__(self, connection: s.Connection) -> bool | None:
+        """Answer one request."""
+        if connection.method == "GET":
+            await connection.write(s.http(b'{"data": [{"id": "m"}]}'))
+            return True
+        attempt = self.asked[connection.body]
+        self.asked[connection.body] += 1
+        self.in_flight += 1
+        try:
+            return await self._answer(connection, attempt)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, connection: s.Connection, attempt: int) -> bool | None:
+        wait_s = self.allowed(monotonic()) if self.allowed is not None else None
+        if wait_s is not None:
+            self.sent["refused"] += 1
+            await s.failing("429 Too Many Requests", {"code": "rate_limit_exceeded"}, self._after())(connection)
+            return True
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        fault = self._fault(connection.body, attempt)
+        self.sent[fault or "ok"] += 1
+        if fault:
+            return await self._fail(connection, fault)
+        body = json.loads(connection.body)
+        text = self.answer(ChatRequest(body=body, digest=connection.body, arrival=attempt))
+        more = {"usage": dict(self.usage)} if self.usage else {}
+        self.times.append(monotonic())
+        await connection.write(s.http(json.dumps(s.completion(text, **more)).encode()))
+        return True
+
+    def _after(self) -> str:
+        return f"{self.retry_after}\r\n" if self.retry_after else ""
+
+    def _fault(self, body: bytes, attempt: int) -> str:
+        digest = blake2b(f"{self.seed}|{attempt}|".encode() + body, digest_size=8).digest()
+        chance = random.Random(int.from_bytes(digest)).random()
+        for name, rate in self.rates.items():
+            if chance < rate:
+                return name
+            chance -= rate
+        return ""
+
+    async def _fail(self, connection: s.Connection, fault: str) -> bool | None:
+        if fault == "429":
+            return await s.failing("429 Too Many Requests", {"code": "rate_limit_exceeded"}, self._after())(connection)
+        if fault == "5xx":
+            status = ("500 Internal", "502 Bad Gateway", "503 Busy", "504 Late")[self.sent[fault] % 4]
+            return await s.failing(status, {})(connection)
+        if fault == "truncate":
+            await connection.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"choices": [{"mess')
+            return False
+        if fault == "malformed":
+            return await s.fixed(s.http(b'{"choices": [{"message": {"content": "4'))(connection)
+        return await {"reset": s.reset, "hang": s.hang}[fault](connection)
+
+
+@asynccontextmanager
+async def chaos(**how: Any) -> AsyncIterator[Chaos]:
+    """A chaos endpoint that listens; `base_url` says where."""
+    script = Chaos(**how)
+    async with s.fault_server({"v1": script}) as server:
+        script.base_url = server.url("v1")
+        yield script
+
+
+class Allowance:
+    """Allows `rate` requests a second, counted as a fixed `window`, a `sliding` one, or a token `bucket`."""
+
+    def __init__(self, rate: int, counts: str) -> None:
+        self.rate, self.counts = rate, counts
+        self._times: deque[float] = deque()
+        self._level, self._at = float(rate), monotonic()
+
+    def __call__(self, now: float) -> float | None:
+        """Seconds to wait; None where the request is allowed, and counted."""
+        if self.counts == "bucket":
+            self._level = min(self.rate, self._level + (now - self._at) * self.rate)
+            self._at = now
+            if self._level < 1:
+                return 1.0
+            self._level -= 1
+            return None
+        since = int(now) if self.counts == "window" else now - 1
+        while self._times and self._times[0] < since:
+            self._times.popleft()
+        if len(self._times) >= self.rate:
+            return 1.0
+        self._times.append(now)
+        return None
+
+
+def gsm8k(shared_data: Path, folder: Path, count: int) -> tuple[Path, Recorded]:
+    """`count` rows of GSM8K, and what answers them: the test set as recorded, train rows with its answers cycled."""
+    test = (shared_data / "gsm8k" / "test.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in test.split("\n") if line]
+    with gzip.open(shared_data / "oracles" / "gsm8k-openai-6b_finetuning.jsonl.gz", "rt", encoding="utf-8") as file:
+        answers = [json.loads(line)["content"] for line in file]
+    with gzip.open(shared_data / "gsm8k" / "train.jsonl.gz", "rt", encoding="utf-8") as train:
+        while len(lines) < count:
+            lines.append(json.loads(train.readline()))
+    lines = lines[:count]
+    recorded = [
+        Row(match=line["question"].strip(), content=answers[number % len(answers)]) for number, line in enumerate(lines)
+    ]
+    return rows(folder / "gsm8k.jsonl", lines), Recorded(Recording(rows=recorded, identity="gsm8k"))
