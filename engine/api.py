@@ -94,7 +94,8 @@ class Engine:
         """
         url = absolute_url(self._storage, self.folder)
         backend = built_in("storage").backend(url)
-        self.store = await self._stack.enter_async_context(backend.open_store(url, on_trouble=self._trouble))
+        how = {"on_trouble": self._trouble, "full_wait_s": self.bench.storage.full_wait_s}
+        self.store = await self._stack.enter_async_context(backend.open_store(url, **how))
         self._providers = Providers(
             self.bench, self.environment, self.store, folder=self.folder, changed=self._tell, adapted=self._tell
         )

@@ -152,6 +152,7 @@ class StorageConfig(Table):
     """`[storage]`: where completions and results are kept."""
 
     url: str = Field(default="", description="sqlite:///file; empty is engine.db in ENGINE_HOME.")
+    full_wait_s: Amount = Field(default=300.0, description="Seconds to wait for room on a full disk; then exit 5.")
 
 
 Kind = Literal["openai", "simulated", "recorded"]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
+
+import anyio
 
 from engine.errors import StorageError
 
@@ -133,6 +135,21 @@ class Batcher:
                 entry.future.set_exception(again(error))
         self._queue.clear()
         self._room.set()
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work whole; who is cancelled meanwhile, by asyncio or by a scope, hears of it afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:  # a scope's shield holds none that asyncio itself sends
+                cancelled = error
+    if cancelled is not None and task.exception() is None:
+        raise cancelled
+    task.result()
 
 
 def again(error: StorageError) -> StorageError:

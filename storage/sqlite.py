@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
-import anyio
 
 from engine.errors import StorageError
 
 from . import statements
-from .group_commit import Batcher, Entry, Patience, Trouble, again
+from .group_commit import Batcher, Entry, Patience, Trouble, again, to_its_end
 from .rows import Row, completion_of
 from .sqlite_batch import SQLITE, BatchWriter
 from .sqlite_file import (
@@ -124,14 +123,16 @@ class SqliteStore(BatchedStore):
         if self._closed:
             return
         self._closed = True
-        with anyio.CancelScope(shield=True):
-            try:
-                await self._drain()
-                await self._stop(self._looking_up, self._scanning)
-                if _is_open(self._writing):
-                    await Patience(diagnose=self._diagnose, busy_wait_s=1.0, full_wait_s=0.0)(self._checkpoint)
-            finally:
-                await self._stop(self._looking_up, self._scanning, self._writing)
+        await to_its_end(self._close())
+
+    async def _close(self) -> None:
+        try:
+            await self._drain()
+            await self._stop(self._looking_up, self._scanning)
+            if _is_open(self._writing):
+                await Patience(diagnose=self._diagnose, busy_wait_s=1.0, full_wait_s=0.0)(self._checkpoint)
+        finally:
+            await self._stop(self._looking_up, self._scanning, self._writing)
 
     async def stats(self) -> dict[str, Any]:
         """As `Reading.stats`, and `bytes`, the size of the file with its log."""

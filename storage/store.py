@@ -141,8 +141,9 @@ class BatchedStore(Evaluations, Store):
         """Become a node, after those that are gone have left; its heart beats until `_leave`."""
         node = self._node
         row = (node.node_id, node.host, node.boot_id, node.pid, node.pid_started, TTL_S)
-        await self._run(*_left(gone), (statements.JOIN, row))
+        # First the heart: where joining is cancelled half-way, leaving must still follow.
         self._heart = asyncio.get_running_loop().create_task(self._beat())
+        await self._run(*_left(gone), (statements.JOIN, row))
 
     async def _leave(self) -> None:
         if self._heart is not None:

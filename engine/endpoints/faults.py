@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.endpoints.scrubbing import scrub
+from engine.endpoints.scrubbing import mask, scrub
 from engine.endpoints.verdicts import ErrorText, classify, read_error, retry_after_s, status_of_error
 from engine.errors import AttemptError
 from engine.records import Fault
@@ -169,18 +169,20 @@ def is_disconnect(error: BaseException) -> bool:
 
 
 def scrubbed(error: AttemptError, secret: str) -> AttemptError:
-    """The error, or a copy of it without the key where its message holds the key."""
-    if not secret or secret not in error.message:
+    """The error, or a copy of it without the key where the server has put it in."""
+    told = {name: getattr(error, name) for name in ("message", "request_id", "reason", "param")}
+    masked = {name: mask(text, secret) for name, text in told.items()}
+    if masked == told:
         return error
     clean = AttemptError(
-        error.message.replace(secret, "***"),
+        masked["message"],
         fault=error.fault,
         status=error.status,
         retry_after_s=error.retry_after_s,
-        request_id=error.request_id,
+        request_id=masked["request_id"],
         headers=error.headers,
     )
-    clean.reason, clean.param = error.reason, error.param
+    clean.reason, clean.param = masked["reason"], masked["param"]
     return clean
 
 

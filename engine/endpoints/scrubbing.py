@@ -12,6 +12,8 @@ LONGEST = 300
 """Characters of server text that a message may hold."""
 
 _READ_AT_MOST = 4000
+_TELLING = 8
+"""So many letters of a key tell something; fewer are what all keys begin with."""
 _CONTROL = re.compile("[\\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _KEY = re.compile(
     r"(?i:bearer)\s+[^\s\"',;]+"
@@ -23,11 +25,20 @@ _KEY = re.compile(
 
 def scrub(text: str, secret: str = "", *, longest: int = LONGEST) -> str:
     """The text on one line, at most `longest` characters, with `secret` and all that looks like a key as `***`."""
-    if secret:
-        text = text.replace(secret, "***")
+    text = mask(text, secret)
     text = _KEY.sub("***", text[:_READ_AT_MOST])
     text = _CONTROL.sub(" ", text).strip()
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def mask(text: str, secret: str) -> str:
+    """The text with `***` for the key, in any case, and for a key that was cut after its first letters."""
+    folded = text.casefold()
+    for length in range(len(secret), min(len(secret), _TELLING) - 1, -1):
+        if secret and secret[:length].casefold() in folded:
+            text = re.sub(re.escape(secret[:length]), "***", text, flags=re.IGNORECASE)
+            folded = text.casefold()
+    return text
 
 
 def without_key(reply: Reply, secret: str) -> Reply:
