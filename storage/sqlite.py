@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import anyio
+import anyio.to_thread
 
 from engine.errors import StorageError
 
@@ -146,7 +148,13 @@ class SqliteStore(BatchedStore):
         self, connection: Connection, prepare: Callable[[sqlite3.Connection, Path, Sequence[str]], None], steps: Any
     ) -> None:
         if not _is_open(connection):
-            await connection
+            try:
+                await connection
+            except BaseException:
+                # Its thread still answers aiosqlite's own stop; it must not find the loop gone, and say so at length.
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(connection._thread.join)
+                raise
         await connection.run(prepare, self._path, steps)
 
     async def _check(self) -> None:

@@ -7,7 +7,7 @@ import json
 import shlex
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from engine.api import Engine
 from engine.cli.bars import shown
 from engine.cli.flags import Batch, RunFlags, read_batch
 from engine.cli.logs import log_events, open_log
+from engine.cli.machine import within_files
 from engine.cli.show import final_lines
 from engine.config import ErrorLimit
 from engine.errors import one_error
@@ -49,6 +50,10 @@ def run(
         from engine.cli.bench import show_plan
 
         return show_plan(batch, flags)
+    bench, said = within_files(batch.bench)
+    if said:
+        print(said, file=sys.stderr)
+        batch = replace(batch, bench=bench)
     return run_loop(_Ending(flags=flags, batch=batch).go)
 
 

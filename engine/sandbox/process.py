@@ -11,6 +11,7 @@ import struct
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import anyio
@@ -33,18 +34,16 @@ class ZygoteProcess:
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        null = os.open(os.devnull, os.O_RDWR)
-        try:
-            pid = _spawn(arguments, theirs.fileno(), null, complaints.fileno())
-        except OSError as error:
-            ours.close()
-            complaints.close()
-            raise GoneError(f"{arguments[0]!r} could not be started: {error}") from error
-        finally:
-            theirs.close()
-            os.close(null)
+        with ExitStack() as opened:
+            try:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                opened.enter_context(ours)
+                with theirs:
+                    complaints = opened.enter_context(tempfile.TemporaryFile())
+                    pid = _spawn(arguments, theirs.fileno(), complaints.fileno())
+            except OSError as error:
+                raise GoneError(f"{arguments[0]!r} could not be started: {error}") from error
+            opened.pop_all()  # closed by `end` from here on
         ours.setblocking(False)
         self.pid = pid
         self._control = ours
@@ -79,12 +78,13 @@ class ZygoteProcess:
         Raises:
             GoneError: the zygote is gone.
         """
-        ours, theirs = socket.socketpair()
+        channel: socket.socket | None = None
         try:
+            channel, theirs = socket.socketpair()
             with theirs:
                 socket.send_fds(self._control, [json.dumps(order).encode()], [theirs.fileno()])
-            ours.setblocking(False)
-            said = await _converse(ours, LENGTH.pack(len(job)) + job)
+            channel.setblocking(False)
+            said = await _converse(channel, LENGTH.pack(len(job)) + job)
             report = await _receive(self._control)
         except OSError as error:
             self.end()
@@ -93,7 +93,8 @@ class ZygoteProcess:
             self.end()
             raise
         finally:
-            ours.close()
+            if channel is not None:
+                channel.close()
         if not report:
             self.end()
             raise GoneError("the zygote is gone")
@@ -134,7 +135,7 @@ async def _receive(channel: socket.socket) -> bytes:
             await anyio.wait_readable(channel)
 
 
-def _spawn(arguments: Sequence[str], control: int, null: int, complaints: int) -> int:
+def _spawn(arguments: Sequence[str], control: int, complaints: int) -> int:
     """Start it in a session of its own, so that Ctrl-C in a terminal does not reach it."""
     return os.posix_spawn(
         arguments[0],
@@ -142,7 +143,7 @@ def _spawn(arguments: Sequence[str], control: int, null: int, complaints: int) -
         command.environment(),
         file_actions=[
             (os.POSIX_SPAWN_DUP2, control, 0),
-            (os.POSIX_SPAWN_DUP2, null, 1),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             (os.POSIX_SPAWN_DUP2, complaints, 2),
         ],
         setsid=True,

@@ -121,9 +121,9 @@ class Sandbox:
     async def _judge(self, job: bytes, order: Mapping[str, Any], level: Level) -> CodeVerdict:
         verdict = CodeVerdict(result=Result.SANDBOX_UNAVAILABLE, level=level)
         async with self._free:
-            for _ in range(TRIES):
+            for attempt in range(TRIES):
                 try:
-                    said, report = await self._carry_out(job, order)
+                    said, report = await self._carry_out(job, order, fresh=attempt > 0)
                 except GoneError as gone:
                     verdict = CodeVerdict(result=Result.SANDBOX_UNAVAILABLE, level=level, detail=str(gone))
                     continue
@@ -132,8 +132,12 @@ class Sandbox:
                     break
         return verdict
 
-    async def _carry_out(self, job: bytes, order: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        zygote = self._idle.pop() if self._idle else await self._start(self._arguments)
+    async def _carry_out(
+        self, job: bytes, order: Mapping[str, Any], *, fresh: bool
+    ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        if fresh and self._idle:  # others may have died of the same
+            self._idle.pop(0).end()
+        zygote = self._idle.pop() if self._idle and not fresh else await self._start(self._arguments)
         try:
             with anyio.fail_after(order["wall_s"] + BACKSTOP_S):
                 given = await zygote.carry_out(job, order)
@@ -181,7 +185,7 @@ class Sandbox:
         try:
             zygote = await self._start(arguments)
             if level is not Level.UNSAFE:
-                with selftest.attack_tests() as tests:
+                with selftest.attack_tests(hidden=level is Level.STRONG) as tests:
                     verdict = await self._probe(zygote, level, selftest.ATTACKS, tests, selftest.ENTRY_POINTS)
                 if not verdict.passed:
                     zygote.end()
@@ -210,7 +214,7 @@ def _order(cpu_limit_s: float, memory_bytes: int, idle_limit_s: float) -> dict[s
         "cpu_s": cpu_limit_s,
         "judge_cpu_s": 2 * cpu_limit_s + 10,
         "idle_s": idle_limit_s,
-        "wall_s": 20 * cpu_limit_s + 60,
+        "wall_s": 8 * cpu_limit_s + 20,
         "memory_bytes": memory_bytes,
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-ENTRY_POINTS = ("read", "show", "write", "change", "connect", "multiply", "replace", "reach")
+ENTRY_POINTS = ("read", "show", "write", "change", "connect", "multiply", "replace", "reach", "see")
 ATTACKS = """
 import os, socket
 
@@ -57,6 +57,10 @@ def replace(program):
 @held
 def reach(pid):
     os.kill(pid, 0)
+
+@held
+def see(path):
+    os.stat(path)
 """
 FORGERY = """
 class Equal:
@@ -70,8 +74,12 @@ FORGERY_TESTS = ("assert right(1) == 2",)
 
 
 @contextmanager
-def attack_tests() -> Iterator[list[str]]:
-    """Tests that hold where every attack is held; what they attack is there as long as the context."""
+def attack_tests(*, hidden: bool) -> Iterator[list[str]]:
+    """Tests that hold where every attack is held; what they attack is there as long as the context.
+
+    Args:
+        hidden: whether not even the existence of files may be seen.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engine-sandbox-")))
         canary = folder / "canary"
@@ -88,5 +96,6 @@ def attack_tests() -> Iterator[list[str]]:
             ("multiply", 0),
             ("replace", "/bin/true"),
             ("reach", os.getpid()),
+            *((("see", str(canary)),) if hidden else ()),
         ]
         yield [f"assert {name}({target!r}), {name!r}" for name, target in targets]

@@ -15,8 +15,10 @@ LARGEST_PARSED = 50_000
 CUTS = 12
 """How often the end of a text is cut off where it stops being Python."""
 STARTS = 20
-OPENING = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<tongue>[\w+#.-]*)[^`]*$")
+OPENING = re.compile(r"^(?P<indent>[ \t]*+)(?P<mark>`{3,}+|~{3,}+)[ \t]*+(?P<tongue>[\w+#.-]*+)[^`]*+$")
 FIRST_LINE = re.compile(r"^(?:from\s+[\w.]+\s+import\b|import\s+\w|(?:async\s+)?def\s|class\s+\w|@\w)")
+OUTSIDE = re.compile(r"^(?:return|yield)\b", re.MULTILINE)
+"""What Python refuses outside of a function, though only when it compiles."""
 DOES_SOMETHING = re.compile(r"\b(?:return|yield|raise|pass|assert)\b|=")
 
 
@@ -59,7 +61,7 @@ def fenced(text: str) -> Iterator[Block]:
     """The fenced blocks of a Markdown text in their order; the last one may lack its end."""
     opened: re.Match[str] | None = None
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.replace("\r\n", "\n").split("\n"):
         if opened is None:
             opened = OPENING.match(line)
             continue
@@ -83,8 +85,11 @@ def _block(opened: re.Match[str], lines: list[str]) -> Block:
 def defines(source: str, name: str) -> bool:
     """Whether a line of the source defines a global of that name; for an empty name, any function or class."""
     wanted = re.escape(name) if name else r"\w+"
-    assigned = rf"|^{wanted}\s*(?::[^=\n]+)?=(?!=)" if name else ""
-    return re.search(rf"^(?:async\s+)?def\s+{wanted}\b|^class\s+{wanted}\b{assigned}", source, re.MULTILINE) is not None
+    assigned = rf"|^{wanted}[ \t]*(?::[^=\n]+)?=(?!=)" if name else ""
+    return (
+        re.search(rf"^(?:async[ \t]+)?def[ \t]+{wanted}\b|^class[ \t]+{wanted}\b{assigned}", source, re.MULTILINE)
+        is not None
+    )
 
 
 def parses(source: str) -> bool:
@@ -100,17 +105,16 @@ def completed(prompt: str, text: str) -> str | None:
         return None
     tries = [continuation] if first[:1].isspace() else [f"    {continuation}", textwrap.indent(continuation, "    ")]
     begin = prompt if prompt.endswith("\n") else prompt + "\n"
-    for each in tries:
-        program = _python_part(begin + each)
-        if program is not None and DOES_SOMETHING.search(program[len(begin) :]):
-            return program
-    return None
+    programs = [_python_part(begin + each) for each in tries]
+    inside = [program for program in programs if program is not None and not OUTSIDE.search(program, len(begin))]
+    whole = max(inside, key=lambda program: program.count("\n"), default="")
+    return whole if DOES_SOMETHING.search(whole[len(begin) :]) else None
 
 
 def _bare(text: str, entry_point: str) -> str | None:
     if len(text) > LARGEST_PARSED:
         return None
-    lines = text.splitlines()
+    lines = text.replace("\r\n", "\n").split("\n")
     starts = [number for number, line in enumerate(lines) if FIRST_LINE.match(line)]
     for start in [0, *starts[:STARTS]]:
         program = _python_part("\n".join(lines[start:]))
@@ -127,7 +131,7 @@ def _python_part(source: str) -> str | None:
             return source if source.strip() else None
         if line <= 1:
             return None
-        source = "\n".join(source.splitlines()[: line - 1]).rstrip() + "\n"
+        source = "\n".join(source.split("\n")[: line - 1]).rstrip() + "\n"
     return None
 
 

@@ -48,6 +48,7 @@ class Chaos:
     """When requests were answered with a completion."""
     asked: Counter[bytes] = field(default_factory=Counter)
     in_flight: int = 0
+    most_in_flight: int = 0
     base_url: str = ""
 
     @property
@@ -63,6 +64,7 @@ class Chaos:
         attempt = self.asked[connection.body]
         self.asked[connection.body] += 1
         self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             return await self._answer(connection, attempt)
         finally:

@@ -101,14 +101,14 @@ async def _kill_one(words: dict[str, Any], endpoint: Chaos, rng: random.Random, 
             with anyio.fail_after(60):
                 while endpoint.requests == before:
                     await anyio.sleep(0.002)
-        await anyio.sleep(rng.uniform(0, 1.0 if early else 0.12))
+        await anyio.sleep(rng.uniform(0, 1.0 if early else 0.3))
         assert process.returncode is None, (await process.stderr.receive()).decode()
         process.send_signal(signal.SIGKILL)
         await process.wait()
 
 
 async def test_kills_lose_nothing_that_was_acknowledged(tmp_path):
-    await _killed_again_and_again(tmp_path, rounds=6, tasks=250, seed=1)
+    await _killed_again_and_again(tmp_path, rounds=6, tasks=400, seed=1)
 
 
 @pytest.mark.long

@@ -112,7 +112,7 @@ async def test_no_attack_gains_anything_and_the_next_honest_program_passes(
             for name, body in {**ATTACKS, "the x32 numbers": X32}.items():
                 tests = [f"gained = attack({ {**target, 'own_tmp': level == 'strong'}!r})", "assert not gained, gained"]
                 verdict = await sandbox.judge(
-                    solution=attack_source(body), tests=tests, entry_points=["attack"], cpu_limit_s=1.0
+                    solution=attack_source(body), tests=tests, entry_points=["attack"], cpu_limit_s=0.4
                 )
                 if verdict.result is Result.WRONG or verdict.result.ours:
                     gained[name] = verdict
@@ -154,7 +154,7 @@ async def test_no_forgery_passes_and_the_next_honest_program_does(level: str) ->
     passed, ours = [], []
     async with Sandbox(processes=1, idle_limit_s=1.0, **LEVELS[level]) as sandbox:
         for name, source in FORGERIES.items():
-            verdict = await sandbox.judge(solution=source, tests=TESTS, entry_points=["add"], cpu_limit_s=2.0)
+            verdict = await sandbox.judge(solution=source, tests=TESTS, entry_points=["add"], cpu_limit_s=1.0)
             passed += [name] if verdict.passed else []
             ours += [(name, verdict)] if verdict.result.ours else []
             assert await honest_passes(sandbox), name

@@ -49,12 +49,22 @@ def _raised(error: BaseException, at: str, remote: Remote) -> tuple[str, str]:
     """What an exception that ended the tests says; before the first call it is the tests' own."""
     if remote.ended is not None:
         return remote.ended.result, remote.ended.detail
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = _shown(error)
     if error is remote.raised:
         result, detail = error.__dict__["sandbox_result"]
         return str(result), f"{at}: {detail}"
-    if isinstance(error, (NameError, SyntaxError, SystemExit)) or not remote.calls:
+    if isinstance(error, (NameError, SystemExit)) or not remote.calls:
         return "judge_error", f"{at}: {text}"
     if isinstance(error, AssertionError):
         return "wrong", f"{at}: {text}"
     return ("memory" if isinstance(error, MemoryError) else "exception"), f"{at}: {text}"
+
+
+def _shown(error: BaseException) -> str:
+    """The error for people; its message may hold what the solution gave, which may not want to be shown."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001 - too many digits, or a solution's own text that ends it
+        return name
+    return f"{name}: {text}" if text else name

@@ -59,7 +59,9 @@ class Worker:
         }
 
     def run(self, source: str) -> Node:
-        """Execute the source as a module called `solution`."""
+        """Execute the source as a module called `solution`, which finds nothing of ours to import."""
+        for name in [name for name in sys.modules if name.partition(".")[0] == "engine"]:
+            del sys.modules[name]
         sys.modules["solution"] = self.module
         exec(compile(source, "<solution>", "exec", dont_inherit=True), self.module.__dict__)  # noqa: S102 - our purpose
         return {"ok": None}

@@ -197,6 +197,7 @@ class Zygote:
         for place, each in enumerate(above):
             os.dup2(each, JOB + place)
         os.closerange(JOB + len(above), MOST_DESCRIPTORS)
+        random.seed(0)  # a fork is seeded anew by chance, and a verdict must not be chance
         confine.limit(limits, cpu_s=int(limits.cpu_s) + 2)
         if self._settings["seccomp"]:
             confine.seccomp()
@@ -214,7 +215,6 @@ def main() -> None:
     confine.die_with_parent(settings["parent"] or os.getppid())
     for name in WARM:
         __import__(name)
-    random.seed(0)
     if settings["seccomp"]:
         confine.prepare_seccomp()
     zygote = Zygote(control, settings)
