@@ -115,7 +115,7 @@ async def test_forged_answers_give_no_pass_and_no_error(tmp_path):
     }
     honest = await solved(solver, ADD, "```python\ndef add(a, b):\n    return a + b\n```")
     await solver.aclose()
-    assert {outcome for outcome in found.values()} == {Outcome.FAILED}
+    assert set(found.values()) == {Outcome.FAILED}
     assert honest.value == 1
 
 
