@@ -6,6 +6,7 @@ also when the folder one stands in has folders of those names.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.util
@@ -150,7 +151,7 @@ def build_solver(
         built = solver(**arguments, **chosen)
     except SolverError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SolverError(f"solver {solver.__name__!r} cannot be made: {error}", hint="check its options") from error
     if getattr(built, "dataset_ref", None) is None:
         built.dataset_ref = dataset
@@ -193,7 +194,9 @@ def _files(folder: Path) -> Iterator[Path]:
     own = (folder / "solvers").resolve()
     for place in dict.fromkeys((own, BUILT_IN / "solvers")):
         if place.is_dir():
-            yield from sorted(path for path in place.glob("*.py") if path.stem not in ("__init__", "strategy"))
+            yield from sorted(
+                path for path in place.glob("*.py") if path.stem not in ("__init__", "strategy") and path.is_file()
+            )
 
 
 def _load_package(alias: str, folder: Path) -> ModuleType:
@@ -228,7 +231,7 @@ def _load_file(path: Path) -> ModuleType:
     except SyntaxError as error:
         del sys.modules[name]
         raise SolverError(f"{path}:{error.lineno}: {error.msg}", hint="mend the file") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         what = f"{type(error).__name__}: {error}"
         raise SolverError(f"{path}: cannot be imported: {what}", hint="mend the file") from error
@@ -238,7 +241,7 @@ def _load_file(path: Path) -> ModuleType:
 def _import(name: str, reference: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SolverError(
             f"solver {reference!r}: module {name!r} cannot be imported: {error}", hint="is it installed?"
         ) from error
@@ -268,7 +271,21 @@ def _is_solver_file(path: Path, solver: type[Any]) -> bool:
     return (path.is_relative_to(home) or path.is_relative_to(base)) and path.name not in ("strategy.py", "__init__.py")
 
 
+def _imported(module: ModuleType) -> Iterator[str]:
+    """Absolute names of what the module's file imports, inside functions too: constants have no `__module__`."""
+    package = module.__package__ or ""
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(part for part in (above, node.module) if part)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
 def _used_by(module: ModuleType) -> Iterator[ModuleType]:
+    yield from (sys.modules[name] for name in _imported(module) if name in sys.modules)
     for value in vars(module).values():
         name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if isinstance(name, str) and name in sys.modules:

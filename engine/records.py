@@ -144,6 +144,7 @@ class Request:
     model: str
     body: bytes
     max_output_tokens: int | None = None
+    choices: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import shutil
@@ -142,14 +143,22 @@ class TaskScope:
         setting = self._setting
         chosen = {**setting.defaults, **sampling, **setting.fixed}
         body = {"model": setting.model, "messages": messages}
-        body.update((name, chosen[name]) for name in sorted(chosen) if chosen[name] is not None)
+        body.update((name, _plain(chosen[name])) for name in sorted(chosen) if chosen[name] is not None)
         encoded = encode_body(body)
         request = request_hash(setting.desk.sender.endpoint.identity, encoded)
         nth = self._drawn.get(request, 0)
         self._drawn[request] = nth + 1
         key = draw_key(request, repeat=self.repeat, nth=nth, scope=self._draw_scope(shared=draws_are_shared(body)))
         limit = chosen.get("max_tokens") or chosen.get("max_completion_tokens")
-        return Request(key=key, provider=setting.provider, model=setting.model, body=encoded, max_output_tokens=limit)
+        n = chosen.get("n")
+        return Request(
+            key=key,
+            provider=setting.provider,
+            model=setting.model,
+            body=encoded,
+            max_output_tokens=limit,
+            choices=n if isinstance(n, int) else 1,
+        )
 
     def _draw_scope(self, *, shared: bool) -> str:
         setting = self._setting
@@ -176,8 +185,12 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
         return None
     except StorageError:
         raise
-    except Exception as failure:  # noqa: BLE001 - a solver may raise anything; the task ends as errored
+    except (Exception, SystemExit, GeneratorExit) as failure:  # noqa: BLE001 - a solver may raise anything
         error = describe(failure)
+    except asyncio.CancelledError as failure:
+        if _is_being_cancelled():
+            raise
+        error = describe(failure)  # the solver's own: something that it waited for was cancelled
     finally:
         current_task.reset(token)
         for folder in scope.ledger.folders:
@@ -200,11 +213,11 @@ def verdict(given: Any) -> Score:
         SolverError: it is neither a bool, nor `(bool, info)`, nor a `Score` with a value in 0-1.
     """
     if isinstance(given, Score):
-        if not 0.0 <= given.value <= 1.0:
-            raise SolverError(f"solve returned a score of {given.value!r}", hint="a Score's value is in 0-1")
+        _check(given)
         return given
     if isinstance(given, tuple) and len(given) == 2:
         solved, info = given
+        solved = solved.item() if type(solved).__name__ in ("bool_", "bool") and hasattr(solved, "item") else solved
         if isinstance(solved, (bool, int)) and solved in (0, 1):
             return Score(value=float(solved), info=info)
     elif isinstance(given, (bool, int)) and given in (0, 1):
@@ -212,6 +225,29 @@ def verdict(given: Any) -> Score:
     elif type(given).__name__ in ("bool_", "bool") and hasattr(given, "item"):
         return Score(value=float(given.item()))
     raise SolverError(f"solve returned {given!r:.80}", hint="return a bool, (bool, info) or a Score")
+
+
+def _check(score: Score) -> None:
+    """Whether a solver's score says one thing.
+
+    Raises:
+        SolverError: it says two, or holds what no score is made of.
+    """
+    whole = {Outcome.PASSED: 1.0, Outcome.FAILED: 0.0}
+    if not isinstance(score.value, (int, float)) or not 0.0 <= score.value <= 1.0:
+        raise SolverError(f"solve returned a score of {score.value!r:.80}", hint="a Score's value is in 0-1")
+    if score.outcome is not None and (not isinstance(score.outcome, Outcome) or not score.outcome.counted):
+        raise SolverError(f"solve returned the outcome {score.outcome!r:.80}", hint="raise where there is no score")
+    if score.outcome in whole and score.value != whole[score.outcome]:
+        raise SolverError(f"solve returned {score.outcome} with the value {score.value!r}", hint="leave outcome unset")
+    numbers = all(isinstance(name, str) and isinstance(value, (int, float)) for name, value in score.metrics.items())
+    if not numbers or not all(isinstance(tag, str) for tag in score.tags):
+        raise SolverError("solve returned metrics or tags of a wrong type", hint="numbers by name, and a tuple of str")
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def settle(score: Score, ledger: Ledger) -> Score:
@@ -234,7 +270,7 @@ def settle(score: Score, ledger: Ledger) -> Score:
     return _with(score, score.outcome or Outcome.FAILED)
 
 
-def describe(failure: Exception) -> dict[str, Any]:
+def describe(failure: BaseException) -> dict[str, Any]:
     """What is kept of a failure: code, class of fault, message, and the end of a solver's traceback."""
     if isinstance(failure, CallError):
         return {"code": failure.code, "class": failure.fault, "message": failure.message, "status": failure.status}
@@ -244,9 +280,16 @@ def describe(failure: Exception) -> dict[str, Any]:
     return {
         "code": "solver",
         "class": type(failure).__name__,
-        "message": str(failure)[:500] or type(failure).__name__,
+        "message": _said(failure) or type(failure).__name__,
         "traceback": "\n".join(frames),
     }
+
+
+def _said(failure: BaseException) -> str:
+    try:
+        return str(failure)[:500]
+    except Exception:  # noqa: BLE001 - the failure's own text fails
+        return ""
 
 
 def _result(
@@ -277,9 +320,9 @@ def _result(
 
 
 def _with(score: Score, outcome: Outcome) -> Score:
-    if score.outcome is outcome:
-        return score
     value = score.value if outcome.answered else 0.0
+    if score.outcome is outcome and score.value == value:
+        return score
     return Score(
         value=value,
         outcome=outcome,
@@ -288,6 +331,11 @@ def _with(score: Score, outcome: Outcome) -> Score:
         tags=score.tags,
         info=score.info,
     )
+
+
+def _plain(value: Any) -> Any:
+    """0.0 as 0: two spellings of one number are one request."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _sum(total: float | None, cost: float | None) -> float | None:

@@ -56,8 +56,10 @@ class Budget:
         self.halt = self.halt or error
         self._wake()
 
-    async def reserve(self, body: bytes, max_output_tokens: int | None, price: Price | None) -> Reserved:
-        """Set aside what the call may cost.
+    async def reserve(
+        self, body: bytes, max_output_tokens: int | None, price: Price | None, *, choices: int = 1
+    ) -> Reserved:
+        """Set aside what the call may cost; `choices` replies are each as long as they may be.
 
         Raises:
             BudgetError: it does not fit, and nothing is in flight that could make room.
@@ -65,7 +67,7 @@ class Budget:
         while True:
             if self.halt is not None:
                 raise self.halt
-            wanted, certain = self._bound(body, max_output_tokens, price)
+            wanted, certain = self._bound(body, max_output_tokens, price, choices)
             if self._fits(wanted) or (not certain and self._in_flight == 0 and not self._seen):
                 self._held_usd += wanted.cost_usd
                 self._held_tokens += wanted.tokens
@@ -98,13 +100,16 @@ class Budget:
         self._settled.set()
         self._settled = anyio.Event()
 
-    def _bound(self, body: bytes, max_output_tokens: int | None, price: Price | None) -> tuple[Reserved, bool]:
+    def _bound(
+        self, body: bytes, max_output_tokens: int | None, price: Price | None, choices: int
+    ) -> tuple[Reserved, bool]:
         """The most that the call can cost, and whether that is certain."""
         ratio = min(1.0, self._tokens_a_byte * MARGIN) if self._seen >= SEEN_ENOUGH else 1.0
         inputs = int(len(body) * ratio) + 1  # a token is a byte at least
         outputs = max_output_tokens
         if outputs is None:
             outputs = int(self._longest_output * MARGIN) + 1 if self._seen else UNBOUNDED_OUTPUT_TOKENS
+        outputs *= max(1, choices)
         cost = (price.cost_usd(Usage(inputs, outputs)) if price is not None else None) or 0.0
         return Reserved(cost, inputs + outputs), max_output_tokens is not None
 

@@ -108,7 +108,9 @@ class Sender:
         if not self._budget.is_limited:
             return None
         try:
-            return await self._budget.reserve(request.body, request.max_output_tokens, line.price)
+            return await self._budget.reserve(
+                request.body, request.max_output_tokens, line.price, choices=request.choices
+            )
         except BudgetError as error:
             raise _halted(line, error) from error
 

@@ -46,7 +46,7 @@ async def _bad_day_changes_nothing(shared_data: Any, folder: Any, **how: Any) ->
 
 
 async def test_every_fault_at_once_changes_no_verdict(shared_data, tmp_path):
-    await _bad_day_changes_nothing(shared_data, tmp_path, retry_after="Retry-After-Ms: 20")
+    await _bad_day_changes_nothing(shared_data, tmp_path, retry_after="Retry-After-Ms: 5")
 
 
 @pytest.mark.long

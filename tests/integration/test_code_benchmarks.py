@@ -91,7 +91,10 @@ async def test_every_reference_of_humaneval_passes(shared_data, tmp_path):
     ("file", "names", "options", "count"),
     [
         ("mbpp.jsonl", ("text", "code"), ("--cpu_limit_s", 60), 974),
-        ("mbpp.jsonl", ("text", "code"), ("--cpu_limit_s", 60, "--shots", 0, "--challenge_tests", "true"), 974),
+        pytest.param(
+            *("mbpp.jsonl", ("text", "code"), ("--cpu_limit_s", 60, "--shots", 0, "--challenge_tests", "true"), 974),
+            marks=pytest.mark.long,
+        ),
         ("sanitized-mbpp.json", ("prompt", "code"), ("--cpu_limit_s", 60), 427),
     ],
     ids=["full", "challenge", "sanitized"],
