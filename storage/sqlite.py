@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
-import anyio
-import anyio.to_thread
 
 from engine.errors import StorageError
 
@@ -152,8 +150,7 @@ class SqliteStore(BatchedStore):
                 await connection
             except BaseException:
                 # Its thread still answers aiosqlite's own stop; it must not find the loop gone, and say so at length.
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(connection._thread.join)
+                connection._thread.join(1.0)  # it has nothing else to do
                 raise
         await connection.run(prepare, self._path, steps)
 

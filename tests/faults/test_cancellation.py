@@ -19,6 +19,8 @@ from engine.config import Bench
 from tests.faults.chaos import Chaos, chaos
 from tests.support import rows, sums
 
+pytestmark = pytest.mark.long
+
 TASKS = 12
 LIMITS = {"max_concurrent": 3, "attempt_timeout_s": 0.2}
 OPTIONS = {"prompt": "{input}", "target": "{output}", "scorer": "number"}
