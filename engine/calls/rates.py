@@ -140,7 +140,7 @@ class Pace:
             self._in_vain = self._in_vain + 1 if early and self._since_resumed < FEW else 0
             self._known = max(LEAST_PACE, self._allowed(now, pause_s))
             self.rate = max(LEAST_PACE, self._known * KEPT)
-            self._stage += now - self._resumed >= AT_ONCE_S
+            self._stage = 0 if now - self._resumed < AT_ONCE_S else self._stage + 1
             self._open = 0
         self._since_resumed = 0
         self._resumed = self._since = now + pause_s

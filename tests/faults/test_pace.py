@@ -80,7 +80,7 @@ def test_a_limit_is_learned_within_ten_seconds(counts, ceiling):
     assert share <= 0.05
 
 
-@pytest.mark.parametrize("ceiling", [16, 64])
+@pytest.mark.parametrize("ceiling", [4, 8, 16, 64])
 def test_refusals_by_chance_cost_the_pause_that_they_ask_for_and_no_more(ceiling):
     """Each refusal stops all for a second, so about a ceiling of requests goes through in each."""
     server = Server(chance=0.1)
