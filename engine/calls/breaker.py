@@ -16,25 +16,32 @@ class Breaker:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._open: dict[str, EndpointError] = {}
-        self._row: dict[str, int] = {}
+        self._row: dict[str, list[float]] = {}
         self._worked: set[str] = set()
 
     def halt(self, model: str) -> EndpointError | None:
         """Why no request may leave for this model; None where it may."""
         return self._open.get(model)
 
-    def worked(self, model: str) -> None:
-        """A request was answered."""
+    def worked(self, model: str, *, sent_at: float) -> None:
+        """A request that left at `sent_at` was answered.
+
+        It ends the row of faults before it. One that left earlier than they did tells nothing of them: where an
+        account runs out while many requests are in flight, replies of before come in between the refusals.
+        """
         if self._row or model not in self._worked:
             self._worked.add(model)
-            self._row.pop(model, None)
+            later = [at for at in self._row.pop(model, ()) if at > sent_at]
+            if later:
+                self._row[model] = later
 
-    def failed(self, model: str, error: AttemptError) -> None:
-        """A request failed; hopeless faults count."""
+    def failed(self, model: str, error: AttemptError, *, sent_at: float) -> None:
+        """A request that left at `sent_at` failed; hopeless faults count."""
         if error.fault not in HOPELESS:
             return
-        self._row[model] = self._row.get(model, 0) + 1
-        if self._row[model] >= (IN_A_ROW if model in self._worked else 1) and model not in self._open:
+        row = self._row.setdefault(model, [])
+        row.append(sent_at)
+        if len(row) >= (IN_A_ROW if model in self._worked else 1) and model not in self._open:
             what = f"{self._provider} cannot be used for {model!r}: {error.message}"
             self.trip(model, EndpointError(what, hint=_cure(error.fault)))
 

@@ -127,12 +127,12 @@ class Sender:
                 attempts.append(_failed(error, started_at, time.monotonic() - began))
                 line.meter.failed(error.fault, error.message)
                 if not self._adapts(request, line, body, error):
-                    self._learn(request, error, time.monotonic() - began)
+                    self._learn(request, error, began)
                     halt = self.breaker.halt(request.model)
                     if halt is not None and error.fault in HOPELESS:  # no failure of this task: it stays to be done
                         raise _halted(line, halt) from error
                     raise
-        self.breaker.worked(request.model)
+        self.breaker.worked(request.model, sent_at=began)
         usage = reply.usage
         self.gate.accepted(
             reply.headers,
@@ -157,10 +157,10 @@ class Sender:
             self.breaker.trip(request.model, refusal)
             raise _halted(line, refusal) from error
 
-    def _learn(self, request: Request, error: AttemptError, seconds: float) -> None:
-        self.breaker.failed(request.model, error)
+    def _learn(self, request: Request, error: AttemptError, began: float) -> None:
+        self.breaker.failed(request.model, error, sent_at=began)
         if error.fault in REFUSALS:
-            sent_at = self.gate.now() - seconds
+            sent_at = self.gate.now() - (time.monotonic() - began)
             self.gate.refused(error.retry_after_s, sent_at=sent_at, why=f"{error.fault}: {error.message}")
 
     def _tokens(self, request: Request) -> int:
