@@ -93,7 +93,7 @@ async def test_a_call_that_is_cancelled_just_as_it_gets_a_slot_gives_it_on():
     assert gate.waiting == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(refusals=st.lists(st.none() | st.floats(0, 3), min_size=1, max_size=6), ceiling=st.integers(1, 12))
 def test_whatever_is_refused_the_ceiling_holds_and_nobody_starves(refusals: list[float | None], ceiling: int):
     async def work() -> int:
