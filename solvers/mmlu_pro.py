@@ -3,13 +3,15 @@
 Source: Wang et al. 2024, arXiv 2406.01574; prompt and extraction of `evaluate_from_local.py` and
     `cot_prompt_lib/initial_prompt.txt` in github.com/TIGER-AI-Lab/MMLU-Pro.
 Differs: where no letter is found upstream guesses at random, here the outcome is unparsed; a prompt that is too long
-    is not shortened; of a reply that was cut only a stated answer counts.
+    is not shortened; of a reply that was cut only a stated answer counts. Of one question the answer in the current
+    file is false and the one that the published figures were scored by is right: that one counts, and the task's info
+    says so; `--errata false` takes every answer from the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.scoring.choice import extract_mmlu_pro, extract_stated
 from solvers.multiple_choice import LETTERS, MultipleChoice, Question, lettered, position_of
@@ -22,6 +24,17 @@ HEAD = (
 STEPS = "A: Let's think step by step."
 
 
+class Erratum(NamedTuple):
+    """An answer of the file that is false: its letter, and the choice that is right."""
+
+    held: str
+    choice: str
+
+
+ERRATA = {"143": Erratum("C", "64.6%")}
+"""By question id. 143: "What percent of .65% is .42%?" is 64.6%, I, as in earlier releases; C is 646%."""
+
+
 class MMLUProSolverStrategy(MultipleChoice):
     """Asks each question once, after worked examples of its category from the split `validation`, where it is there.
 
@@ -31,16 +44,29 @@ class MMLUProSolverStrategy(MultipleChoice):
         agent: the agent's folder.
         shots: how many examples are shown, at most.
         two_stage: ask a second time, for the letter alone, where the first reply holds none.
+        errata: score by the right answer where the one in the file is known to be false, see `ERRATA`.
     """
 
     NAME = "mmlu_pro"
     SHOT_SPLITS = ("validation", "val")
 
     def __init__(
-        self, dataset_ref: Any, model: str = "", agent: str = "", *, shots: int = 5, two_stage: bool = False
+        self,
+        dataset_ref: Any,
+        model: str = "",
+        agent: str = "",
+        *,
+        shots: int = 5,
+        two_stage: bool = False,
+        errata: bool = True,
     ) -> None:
+        self.errata = errata
         self._worked: dict[str, str] = {}
         super().__init__(dataset_ref, model, agent, shots=shots, two_stage=two_stage)
+
+    def evaluation_name(self) -> str:
+        """As `mmlu_pro_5shots`; marked where the file's answers are taken as they are."""
+        return f"{super().evaluation_name()}{'' if self.errata else '_as_filed'}"
 
     def compatible_datasets(self) -> list[str]:
         """`mmlu_pro`, `mmlu-pro`."""
@@ -57,7 +83,12 @@ class MMLUProSolverStrategy(MultipleChoice):
         question = text_of(datum, "question", solver=self.name)
         if datum.get("cot_content"):
             self._worked[question] = str(datum["cot_content"]).replace(STEPS, f"Answer{STEPS[1:]}")
-        return Question(question, options, answer, category, (f"category/{category}",))
+        erratum = ERRATA.get(str(datum.get("question_id"))) if self.errata else None
+        tags = (f"category/{category}",)
+        if erratum and letters[answer] == erratum.held and erratum.choice in options:
+            note = f"the file's answer {erratum.held} is false, {erratum.choice} is right"
+            return Question(question, options, options.index(erratum.choice), category, tags, note)
+        return Question(question, options, answer, category, tags)
 
     def prompt(self, question: Question) -> str:
         """The head, the worked examples and the question, as upstream has them."""

@@ -31,6 +31,8 @@ class Question(NamedTuple):
     answer: int
     group: str = ""
     tags: tuple[str, ...] = ()
+    note: str = ""
+    """What a reader of the verdict has to know about the reference."""
 
     @property
     def letters(self) -> str:
@@ -145,7 +147,8 @@ class MultipleChoice(SolverStrategy):
             letter = extract_first(text, question.letters)
         if letter is None:
             return unread(text, tags=question.tags)
-        return Score(value=float(letter == question.letter), answer=letter, tags=question.tags)
+        info = {"expected": question.letter, **({"note": question.note} if question.note else {})}
+        return Score(value=float(letter == question.letter), answer=letter, tags=question.tags, info=info)
 
 
 def lettered(choices: Sequence[str], *, mark: str = ".") -> str:

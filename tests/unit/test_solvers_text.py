@@ -362,3 +362,13 @@ def test_votes_are_drawn_at_a_temperature_and_know_their_solvers_code():
     solver = MajorityVoteStrategy(None, MODEL, solver="GSM8KSolverStrategy")
     assert solver.sampling["temperature"] > 0
     assert {"inner", "number"} <= set(solver.scorer_versions())
+
+
+async def test_a_false_answer_of_the_mmlu_pro_file_is_not_scored_by_and_the_task_says_so():
+    row = {"question_id": 143, "question": "What percent?", "category": "business", "answer": "C"}
+    row["options"] = ["500%", "700%", "646%", "65%", "60%", "800%", "845%", "75%", "64.6%", "550%"]
+    right = await solved(MMLUProSolverStrategy(None, MODEL), row, "The answer is (I).")
+    filed = await solved(MMLUProSolverStrategy(None, MODEL, errata=False), row, "The answer is (I).")
+    other = await solved(MMLUProSolverStrategy(None, MODEL), {**row, "question_id": 144}, "The answer is (I).")
+    assert (right.value, filed.value, other.value) == (1.0, 0.0, 0.0)
+    assert "64.6% is right" in right.info["note"]
