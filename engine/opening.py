@@ -224,7 +224,7 @@ class Opener:
             name: replace(
                 own,
                 desk=each.desk.calls,
-                line=Line(run_id=record.run_id, price=each.price, offline=offline),
+                line=Line(run_id=record.run_id, price=each.price, offline=offline, run=meter),
                 model=each.model.model,
                 provider=each.desk.name,
                 defaults={"temperature": 0},

@@ -137,6 +137,7 @@ class Providers:
                 name=name,
                 requests_per_minute=provider.requests_per_minute,
                 tokens_per_minute=provider.tokens_per_minute,
+                longest_pause_s=limits.call_deadline_s,
                 changed=self._changed,
             )
             policy = RetryPolicy(
@@ -145,7 +146,10 @@ class Providers:
                 call_deadline_s=limits.call_deadline_s,
             )
             refusals = Refusals(provider.base_url, told=self._told(name))
-            sender = Sender(endpoint, name=name, gate=gate, budget=self.budget, refusals=refusals)
+            patience_s = limits.call_deadline_s
+            sender = Sender(
+                endpoint, name=name, gate=gate, budget=self.budget, refusals=refusals, patience_s=patience_s
+            )
             calls = CallDesk(sender, store=self._store, policy=policy)
             self._desks[name] = Desk(name, provider, calls, anyio.CapacityLimiter(LANES))
         return self._desks[name]

@@ -55,6 +55,9 @@ class RunReport:
     """What was left out of or renamed in requests, because the model refuses it; a sentence each."""
     recorded: str = ""
     """The registry entry that the run was recorded as; empty where it was not."""
+    postponed: int = 0
+    """Tasks that stay to be done, as `wait_asked` says."""
+    wait_asked: str = ""
     halt: EngineError | None = None
     """Why the run ended early, where it did: no key, no quota, no budget."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +113,7 @@ class RunReport:
             "faults": dict(self.faults),
             "recorded": self.recorded or None,
             "adapted": list(self.adapted),
+            "postponed": self.postponed,
             "halted": self.halt.message if self.halt else None,
             "metrics": dict(self.metrics),
         }
@@ -157,6 +161,8 @@ def report(
         latency=progress.meter.latency(),
         faults=dict(progress.meter.faults),
         adapted=adapted,
+        postponed=progress.meter.postponed,
+        wait_asked=progress.meter.wait_asked,
         halt=progress.meter.halt,
         metrics=metrics,
     )

@@ -22,7 +22,7 @@ from engine.calls.keys import draw_key, draws_are_shared, encode_body, request_h
 from engine.calls.sender import Line
 from engine.errors import CallError, DrainError, EngineError, NotStoredError, SolverError, StorageError
 from engine.ports import Solver, current_task
-from engine.records import Completion, Outcome, Request, Score, TaskKey, TaskResult
+from engine.records import Completion, Fault, Outcome, Request, Score, TaskKey, TaskResult
 
 LAST_LINES = 12
 """Of a solver's traceback, how many lines are kept with the task."""
@@ -66,6 +66,8 @@ class Ledger:
     uncached_cost_usd: float | None = 0.0
     last: Completion | None = None
     cut: bool = False
+    filtered: bool = False
+    """Whether the last call met a filter before the model saw it."""
     folders: list[Path] = field(default_factory=list)
 
     def charge(self, served: Served) -> None:
@@ -99,7 +101,11 @@ class TaskScope:
     async def complete(self, messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> Completion:
         """The completion for these messages; see `engine.ports.Caller`."""
         setting = self._setting
-        served = await setting.desk.complete(self._request(messages, sampling), setting.line)
+        try:
+            served = await setting.desk.complete(self._request(messages, sampling), setting.line)
+        except CallError as error:
+            self.ledger.filtered = error.fault is Fault.CONTENT_FILTER
+            raise
         self.ledger.charge(served)
         return served.completion
 
@@ -185,6 +191,10 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
         return None
     except StorageError:
         raise
+    except CallError as failure:
+        error = describe(failure)
+        if scope.ledger.filtered and failure.fault is Fault.CONTENT_FILTER:  # a reply that gives no answer
+            score = Score(value=0.0, outcome=Outcome.REFUSED)
     except (Exception, SystemExit, GeneratorExit) as failure:  # noqa: BLE001 - a solver may raise anything
         error = describe(failure)
     except asyncio.CancelledError as failure:

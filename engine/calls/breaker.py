@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import inf
+
 from engine.errors import AttemptError, EndpointError
 from engine.records import Fault
 
-HOPELESS = frozenset({Fault.AUTH, Fault.PERMISSION, Fault.QUOTA, Fault.NOT_FOUND})
+HOPELESS = frozenset({Fault.AUTH, Fault.PERMISSION, Fault.QUOTA, Fault.NOT_FOUND, Fault.REDIRECT})
+REFUSALS = frozenset({Fault.RATE_LIMIT, Fault.OVERLOADED})
 IN_A_ROW = 3
 """Hopeless faults in a row that open the breaker once something has worked; before that, one is enough."""
 
 
 class Breaker:
-    """Opens for a model on faults that no retry mends: a bad key, no quota, no such model."""
+    """Opens for a model on faults that no retry mends: a bad key, no quota, no such model, "come back tomorrow".
 
-    def __init__(self, provider: str) -> None:
+    `patience_s` is how long a call may take; a provider that asks to wait longer cannot be used now.
+    """
+
+    def __init__(self, provider: str, *, patience_s: float = inf) -> None:
         self._provider = provider
+        self._patience_s = patience_s
+        self._all: EndpointError | None = None
         self._open: dict[str, EndpointError] = {}
         self._row: dict[str, list[float]] = {}
         self._worked: set[str] = set()
 
     def halt(self, model: str) -> EndpointError | None:
         """Why no request may leave for this model; None where it may."""
-        return self._open.get(model)
+        return self._all or self._open.get(model)
+
+    def is_hopeless(self, error: AttemptError) -> bool:
+        """Whether no retry of this call mends the fault."""
+        return error.fault in HOPELESS or self._comes_too_late(error)
 
     def worked(self, model: str, *, sent_at: float) -> None:
         """A request that left at `sent_at` was answered.
@@ -37,23 +50,36 @@ class Breaker:
 
     def failed(self, model: str, error: AttemptError, *, sent_at: float) -> None:
         """A request that left at `sent_at` failed; hopeless faults count."""
-        if error.fault not in HOPELESS:
+        if not self.is_hopeless(error):
             return
         row = self._row.setdefault(model, [])
         row.append(sent_at)
         if len(row) >= (IN_A_ROW if model in self._worked else 1) and model not in self._open:
             what = f"{self._provider} cannot be used for {model!r}: {error.message}"
-            self.trip(model, EndpointError(what, hint=_cure(error.fault)))
+            hint = _later(error.retry_after_s or 0.0) if error.fault in REFUSALS else _CURES[error.fault]
+            self.trip(model, EndpointError(what, hint=hint))
 
     def trip(self, model: str, why: EndpointError) -> None:
         """Open for this model."""
         self._open.setdefault(model, why)
 
+    def trip_all(self, why: EndpointError) -> None:
+        """Open for every model."""
+        self._all = self._all or why
 
-def _cure(fault: Fault) -> str:
-    return {
-        Fault.AUTH: "check the key; everything bought so far is kept, and the same command goes on",
-        Fault.PERMISSION: "the key may not use this model; ask for access or choose another model",
-        Fault.QUOTA: "the account has no credit left; add some and run the same command again",
-        Fault.NOT_FOUND: "check the model's name and the base URL; `GET /models` lists what there is",
-    }[fault]
+    def _comes_too_late(self, error: AttemptError) -> bool:
+        return error.fault in REFUSALS and (error.retry_after_s or 0.0) > self._patience_s
+
+
+def _later(seconds: float) -> str:
+    wait = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} minutes"
+    return f"it asks to wait {wait}, longer than engine.call_deadline_s: run the same command again then"
+
+
+_CURES: Mapping[Fault, str] = {
+    Fault.AUTH: "check the key; everything bought so far is kept, and the same command goes on",
+    Fault.PERMISSION: "the key may not use this model; ask for access or choose another model",
+    Fault.QUOTA: "the account has no credit left; add some and run the same command again",
+    Fault.NOT_FOUND: "check the model's name and the base URL; `GET /models` lists what there is",
+    Fault.REDIRECT: "if that address is right, write it as base_url; prompts are sent nowhere else",
+}

@@ -12,7 +12,7 @@ from engine.calls.retry import RetryPolicy
 from engine.calls.sender import Line, Sender
 from engine.errors import AttemptError, CallError, NotStoredError
 from engine.ports import Store
-from engine.records import Attempt, Completion, Fault, Reply, Request
+from engine.records import Attempt, Completion, Reply, Request
 
 POLL_S = 0.2
 """How often to look whether another node has finished the call that it is making."""
@@ -120,12 +120,14 @@ class CallDesk:
             return await self.sender.attempt(request, line, attempts, timeout_s)
 
         try:
-            reply = await self._policy.run(attempt, sleep=self.sender.sleep)
+            reply = await self._policy.run(attempt, sleep=lambda seconds: self.sender.sleep(seconds, request.model))
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await self._store.release_call(request.key, attempts)
             if isinstance(error, AttemptError):
-                raise call_error(error, len(attempts)) from error
+                tried = len(attempts)
+                was_last = tried >= self._policy.max_attempts
+                raise self.sender.gave_up(request, line, error, attempts=tried, was_last=was_last) from error
             raise
         try:
             return await self._keep(request, line, reply, attempts, time.monotonic() - intent)
@@ -171,10 +173,3 @@ class CallDesk:
             attempts=attempts,
             created_at=self._wall_clock(),
         )
-
-
-def call_error(error: AttemptError, attempts: int) -> CallError:
-    """What the task is told: the last attempt's fault, and how many attempts there were."""
-    times = f" after {attempts} attempts" if attempts > 1 else ""
-    hint = "" if error.fault is not Fault.NO_RECORDING else "the recording holds no answer to this question"
-    return CallError(f"{error.message}{times}", fault=error.fault, status=error.status, hint=hint)

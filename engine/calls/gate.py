@@ -16,6 +16,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from engine.calls.rates import Bucket, Pace, pause_asked
 
@@ -30,8 +31,6 @@ SATURATED = 0.8
 COMPANY = 12
 """So many answers are looked at to tell a rate limit, which refuses all that comes after, from a chance refusal."""
 REFUSED_IN_COMPANY = 8
-LONGEST_PAUSE_S = 120.0
-"""A Retry-After beyond this pauses its own call alone; the call's deadline decides what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,7 @@ class Gate:
         name: str = "",
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
+        longest_pause_s: float = inf,
         changed: Callable[[Change], None] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -81,6 +81,7 @@ class Gate:
         self._requests = Bucket.per_minute(requests_per_minute)
         self._tokens = Bucket.per_minute(tokens_per_minute)
         self._timed = self._requests is not None or self._tokens is not None
+        self._longest_pause_s = longest_pause_s  # nobody waits longer; such a call is not repeated now
         self._changed = changed
         self.now = clock or asyncio.get_running_loop().time
         self._cut_at = float("-inf")
@@ -175,6 +176,18 @@ class Gate:
             self._cut_at = now
             self._move(max(1, int(min(self.limit, self.in_flight + 1) * CUT)), why)
 
+    def one_by_one(self, wait_s: float, why: str) -> None:
+        """The provider answers nothing: let one request at a time ask whether it is back, after a wait."""
+        self._credit = 0
+        if self.limit > 1:
+            self._move(1, why)
+        self._pause(wait_s, why)
+
+    def let_all(self, why: str) -> None:
+        """End every pause, and let in as many as the ceiling allows."""
+        self.paused_until = self.now()
+        self._move(self.ceiling, why)
+
     def _is_rate_limit(self) -> bool:
         if self.in_flight < COMPANY and not self._few_say_little:
             return True
@@ -189,7 +202,7 @@ class Gate:
     def _pause(self, seconds: float, why: str) -> None:
         now = self.now()
         before, until = self.paused_until, now + seconds
-        if seconds > LONGEST_PAUSE_S or until <= before:
+        if seconds > self._longest_pause_s or until <= before:
             return
         self.paused_until = until
         self.pace.wait_until(until)

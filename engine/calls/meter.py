@@ -55,6 +55,9 @@ class Meter:
     faults: dict[str, int] = field(default_factory=dict)
     last_fault: str = ""
     halt: EngineError | None = None
+    postponed: int = 0
+    """Tasks that stay to be done because the provider asks to wait longer than a call may take."""
+    wait_asked: str = ""
     queue: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     first_token: Histogram = field(default_factory=Histogram)

@@ -8,33 +8,48 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from engine.calls.breaker import HOPELESS, Breaker
+from engine.calls.breaker import REFUSALS, Breaker
 from engine.calls.budget import Budget, Reserved
 from engine.calls.gate import Gate
 from engine.calls.meter import Meter
+from engine.calls.outage import USELESS_AFTER, Outage
 from engine.calls.prices import Price
 from engine.endpoints.refusals import Refusals
-from engine.errors import AttemptError, BudgetError, DrainError, EndpointError, EngineError, HaltError
+from engine.errors import AttemptError, BudgetError, CallError, DrainError, EndpointError, EngineError, HaltError
 from engine.ports import Endpoint
 from engine.records import Attempt, Fault, Reply, Request
 
-REFUSALS = frozenset({Fault.RATE_LIMIT, Fault.OVERLOADED})
+ITS_OWN = frozenset({Fault.CONTEXT_LENGTH, Fault.CONTENT_FILTER, Fault.NO_RECORDING})
+"""Faults of one request, which say nothing of the next one's."""
+PATIENCE_S = 600.0
 BYTES_A_TOKEN = 4
 """About; for limits by the minute, where usage corrects it afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What a run's calls have in common: its queue, its price, whether it may call at all."""
+    """What a run's calls have in common: its queue, its price, whether it may call at all.
+
+    `meter` counts them; `run` is the meter of the run where that is another one, as for the calls of a judge.
+    """
 
     run_id: str
     price: Price | None = None
     offline: bool = False
     meter: Meter = field(default_factory=Meter)
+    run: Meter | None = None
+
+    @property
+    def ends(self) -> Meter:
+        """Where it is noted why tasks could not be done."""
+        return self.run or self.meter
 
 
 class Sender:
-    """Sends requests to one provider, one attempt at a time."""
+    """Sends requests to one provider, one attempt at a time.
+
+    `patience_s` is how long a call may take: longer is nobody waited for, be it asked for or silent.
+    """
 
     def __init__(
         self,
@@ -44,15 +59,19 @@ class Sender:
         gate: Gate,
         budget: Budget | None = None,
         refusals: Refusals | None = None,
+        patience_s: float = PATIENCE_S,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.endpoint = endpoint
         self.gate = gate
-        self.breaker = Breaker(name)
+        self._name = name
+        self.breaker = Breaker(name, patience_s=patience_s)
+        self.outage = Outage(patience_s=patience_s)
         self.refusals = refusals or Refusals()
         self._budget = budget or Budget()
         self._wall_clock = wall_clock
         self._drain = anyio.Event()
+        self._stopped = anyio.Event()
 
     @property
     def draining(self) -> bool:
@@ -62,12 +81,25 @@ class Sender:
     def drain(self) -> None:
         """Let requests in flight end, start none, and wake those that sleep before a retry."""
         self._drain.set()
+        self._stop_waiting()
         self.gate.turn_away(DrainError("no more requests leave: the run is being stopped"))
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait before a retry, or until requests stop leaving."""
-        with anyio.move_on_after(seconds):
-            await self._drain.wait()
+    async def sleep(self, seconds: float, model: str) -> None:
+        """Wait before a retry, or until no request for this model leaves any more."""
+        until = anyio.current_time() + seconds
+        while not self._drain.is_set() and self._halt(model) is None:
+            with anyio.move_on_after(until - anyio.current_time()):
+                await self._stopped.wait()
+                continue
+            return
+
+    def _stop_waiting(self) -> None:
+        """Wake those that sleep, so that they see whether it is still worth it."""
+        self._stopped.set()
+        self._stopped = anyio.Event()
+
+    def _halt(self, model: str) -> EngineError | None:
+        return self.breaker.halt(model) or self._budget.halt
 
     async def attempt(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
         """The reply to one request; what became of it is appended to `attempts`.
@@ -98,7 +130,7 @@ class Sender:
         return reply
 
     def _check(self, request: Request, line: Line) -> None:
-        halt = self.breaker.halt(request.model) or self._budget.halt
+        halt = self._halt(request.model)
         if halt is not None:
             raise _halted(line, halt)
         if self._drain.is_set():
@@ -112,6 +144,7 @@ class Sender:
                 request.body, request.max_output_tokens, line.price, choices=request.choices
             )
         except BudgetError as error:
+            self._stop_waiting()
             raise _halted(line, error) from error
 
     async def _send(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
@@ -129,10 +162,14 @@ class Sender:
                 if not self._adapts(request, line, body, error):
                     self._learn(request, error, began)
                     halt = self.breaker.halt(request.model)
-                    if halt is not None and error.fault in HOPELESS:  # no failure of this task: it stays to be done
+                    if halt is not None and self.breaker.is_hopeless(
+                        error
+                    ):  # no failure of this task: it stays to be done
                         raise _halted(line, halt) from error
                     raise
         self.breaker.worked(request.model, sent_at=began)
+        if self.outage.answered():
+            self.gate.let_all("it answers again")
         usage = reply.usage
         self.gate.accepted(
             reply.headers,
@@ -155,13 +192,47 @@ class Sender:
             return self.refusals.learn(request.model, body, error)
         except EndpointError as refusal:
             self.breaker.trip(request.model, refusal)
+            self._stop_waiting()
             raise _halted(line, refusal) from error
 
     def _learn(self, request: Request, error: AttemptError, began: float) -> None:
         self.breaker.failed(request.model, error, sent_at=began)
-        if error.fault in REFUSALS:
+        why = f"{error.fault}: {error.message}"
+        if error.fault in REFUSALS and not self.breaker.is_hopeless(error):
             sent_at = self.gate.now() - (time.monotonic() - began)
-            self.gate.refused(error.retry_after_s, sent_at=sent_at, why=f"{error.fault}: {error.message}")
+            self.gate.refused(error.retry_after_s, sent_at=sent_at, why=why)
+        if self.outage.is_on and error.fault.may_pass:
+            self._look(why, time.monotonic(), began)
+        if self.breaker.halt(request.model) is not None:
+            self._stop_waiting()
+
+    def _look(self, why: str, now: float, began: float) -> None:
+        """The endpoint is away: ask again in a while, or give up."""
+        if not self.outage.is_over_patience(now):
+            self.gate.one_by_one(self.outage.wait_s(now, sent_at=began), f"no answer any more; {why}")
+            return
+        what = f"{self._name} has answered nothing for {self.outage.patience_s:.0f} s; {why}"
+        hint = "what was done is kept; run the same command again when it answers"
+        self.breaker.trip_all(EndpointError(what, hint=hint))
+        self.gate.let_all("nobody waits for it any more")
+
+    def gave_up(self, request: Request, line: Line, error: AttemptError, *, attempts: int, was_last: bool) -> Exception:
+        """What the task is told of a call without a reply: it has failed, or stays to be done another time."""
+        if error.fault in REFUSALS and error.retry_after_s is not None and not was_last:
+            asked = f"{self._name} asks to wait {error.retry_after_s:.0f} s, longer than their calls may take"
+            line.ends.postponed += 1
+            line.ends.wait_asked = asked
+            return DrainError(asked)
+        if error.fault not in ITS_OWN:
+            self.outage.gave_up(time.monotonic(), may_pass=error.fault.may_pass)
+            if self.outage.is_useless:
+                what = (
+                    f"{self._name} cannot be used for {request.model!r}: {USELESS_AFTER} calls in a row failed, as in: "
+                )
+                hint = "mend what it complains of, and run the same command again; what was done is kept"
+                self.breaker.trip(request.model, EndpointError(what + error.message, hint=hint))
+                self._stop_waiting()
+        return call_error(error, attempts)
 
     def _tokens(self, request: Request) -> int:
         return len(request.body) // BYTES_A_TOKEN + (request.max_output_tokens or 0)
@@ -180,5 +251,12 @@ def _failed(error: AttemptError, started_at: float, seconds: float) -> Attempt:
 
 def _halted(line: Line, reason: EngineError) -> HaltError:
     """What a call is told that no request may leave for; the run's report has the reason."""
-    line.meter.halt = reason
+    line.ends.halt = reason
     return HaltError(reason)
+
+
+def call_error(error: AttemptError, attempts: int) -> CallError:
+    """What the task is told: the last attempt's fault, and how many attempts there were."""
+    times = f"; tried {attempts} times" if attempts > 1 else ""
+    hint = "" if error.fault is not Fault.NO_RECORDING else "the recording holds no answer to this question"
+    return CallError(f"{error.message}{times}", fault=error.fault, status=error.status, hint=hint)

@@ -1,4 +1,4 @@
-"""The log: structlog, set up in one place; JSON lines in a file, warnings on stderr."""
+"""The log: structlog, set up in one place; JSON lines in a file, and sentences on stderr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_TOLD = 5
-"""Errored tasks of one kind, and changes of one provider's limit, that stderr hears of; the file has them all."""
+"""Errored tasks of one kind, and changes of one limit for one reason, that stderr hears of; the file has them all."""
 
 
 def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
@@ -36,7 +36,7 @@ def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
     screen.setLevel(level)
     screen.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processor=structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()), foreign_pre_chain=shared
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _sentence], foreign_pre_chain=shared
         )
     )
     root.addHandler(screen)
@@ -57,6 +57,20 @@ def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
     )
 
 
+def _sentence(_logger: Any, _name: str, event: Any) -> str:
+    """What is logged as a person reads it: `warning: task errored, task 9: the endpoint failed ... (call/server)`."""
+    told = {name: value for name, value in event.items() if name not in ("event", "level", "timestamp")}
+    why = [str(told.pop(name)) for name in ("message", "says", "why", "waits_for") if name in told]
+    kind = told.pop("kind", "")
+    parts = [
+        f"{name.replace('_', ' ')} {value:.1f}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+        for name, value in told.items()
+        if value is not None
+    ]
+    what = ", ".join([str(event["event"]), *parts])
+    return f"{event['level']}: {what}" + "".join(f": {each}" for each in why) + (f" ({kind})" if kind else "")
+
+
 @asynccontextmanager
 async def log_events(engine: Engine, log: Any) -> AsyncIterator[None]:
     """Log what happens in the engine while the body runs: runs, and tasks that end without a score."""
@@ -73,6 +87,9 @@ async def log_events(engine: Engine, log: Any) -> AsyncIterator[None]:
         finally:
             while events.statistics().current_buffer_used:
                 _log(events.receive_nowait(), log, told)
+            for kind, often in told.items():
+                if often > MOST_TOLD and "/" in kind:
+                    log.warning("more tasks errored", tasks=often - MOST_TOLD, kind=kind)
             group.cancel_scope.cancel()
 
 
@@ -98,7 +115,8 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
             unscored=report.unscored,
         )
     elif isinstance(event, Change):
-        say, _ = _loudness(f"limit of {event.provider}", log, told)
+        about = event.why.partition(":")[0].partition(";")[0].rstrip("0123456789. s")
+        say, _ = _loudness(f"limit of {event.provider} {about}", log, told)
         say("limit changed", provider=event.provider, in_flight=event.limit, pace=event.pace, why=event.why)
     elif isinstance(event, Adapted):
         log.warning("request adapted", provider=event.provider, model=event.model, says=event.says)
@@ -109,17 +127,11 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
     elif isinstance(event, TaskEnded):
         error = event.result.error or {}
         kind = f"{error.get('code')}/{error.get('class')}"
-        say, how_often = _loudness(kind, log, told)
-        say(
-            "task errored",
-            task=event.result.key.datum_index,
-            kind=kind,
-            message=error.get("message"),
-            how_often=how_often,
-        )
+        say, _ = _loudness(kind, log, told)
+        say("task errored", task=event.result.key.datum_index, kind=kind, message=error.get("message"))
 
 
 def _loudness(kind: str, log: Any, told: dict[str, int]) -> tuple[Callable[..., Any], int]:
-    """How to say something of this kind, and how often it was said; what comes again and again is said softly."""
+    """How to say something of this kind, and how often it was said; what comes again and again is only written down."""
     told[kind] = told.get(kind, 0) + 1
     return (log.warning if told[kind] <= MOST_TOLD else log.info), told[kind]

@@ -15,11 +15,12 @@ import anyio
 from cyclopts import Parameter
 
 from engine.api import Engine
+from engine.calls.meter import Histogram
 from engine.cli.bars import shown
 from engine.cli.flags import Batch, RunFlags, read_batch
 from engine.cli.logs import log_events, open_log
 from engine.cli.machine import within_files
-from engine.cli.show import final_lines
+from engine.cli.show import final_lines, lag_line
 from engine.config import ErrorLimit
 from engine.errors import one_error
 from engine.records import Outcome
@@ -79,9 +80,11 @@ class _Ending:
     batch: Batch
     stopped_by: int = 0
     reports: list[RunReport] = field(default_factory=list)
+    lag: Histogram = field(default_factory=Histogram)
 
     async def go(self) -> int:
         engine = Engine(self.batch.bench, folder=self.batch.folder)
+        self.lag = engine.lag
         log = open_log(verbose=self.flags.verbose, quiet=self.flags.quiet, folder=engine.environment.home / "logs")
         with one_error():
             await self._run(engine, log)
@@ -110,11 +113,20 @@ class _Ending:
         code = self._exit_code()
         if self.flags.json:
             runs = [report.as_dict() for report in self.reports]
-            print(json.dumps({"event": "end", "exit_code": code, "runs": runs}), flush=True)
+            end = {"event": "end", "exit_code": code, "runs": runs, "loop_lag": self.lag.summary()}
+            print(json.dumps(end), flush=True)
         else:
             named = len(self.reports) > 1
             for report in self.reports:
                 print("\n".join(final_lines(report, named=named)), flush=True)
+        if not self.flags.quiet and (spoilt := lag_line(self.lag, self.reports)):
+            print(spoilt, file=sys.stderr)
+        for report in self.reports:
+            if report.postponed and not report.halt:
+                waits = (
+                    f"{report.postponed} tasks stay to be done: {report.wait_asked}; the same command does them then"
+                )
+                print(f"{report.name}: {waits}", file=sys.stderr)
         for halt in {report.halt.message: report.halt for report in self.reports if report.halt}.values():
             print(f"stopped early: {halt.message}\n  hint: {halt.hint}", file=sys.stderr)
         if self.stopped_by or any(report.halt for report in self.reports):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from engine.calls.meter import Histogram
 from engine.records import Outcome
 from engine.report import RunReport
 
 NOT_JUDGED = (Outcome.REFUSED, Outcome.TRUNCATED, Outcome.EMPTY, Outcome.UNPARSED, Outcome.ERRORED, Outcome.SKIPPED)
 SMALLEST_USD = 0.01
+SPOILING_S = 0.05
+SPOILING_SHARE = 0.1
+"""Of the median latency: a loop that is later than this tells of itself and not of the endpoint."""
 
 
 def final_lines(report: RunReport, *, named: bool) -> list[str]:
@@ -18,7 +24,7 @@ def final_lines(report: RunReport, *, named: bool) -> list[str]:
     """
     name = report.name
     lines = [f"{name}  {cost_line(report)}"]
-    if report.latency:
+    if report.latency or report.faults:
         lines.append(f"  {latency_line(report)}")
     if report.recorded:
         lines.append(f"  recorded as {report.recorded}")
@@ -33,7 +39,19 @@ def latency_line(report: RunReport) -> str:
         if p50 is not None and p99 is not None and name in ("queue", "first_token", "service"):
             parts.append(f"{name.replace('_', ' ')} {seconds(p50)} (p99 {seconds(p99)})")
     faults = ", ".join(f"{count} {name}" for name, count in sorted(report.faults.items()))
-    return " · ".join(parts) + (f" · retried or failed: {faults}" if faults else "")
+    return " · ".join([*parts, f"retried or failed: {faults}"] if faults else parts)
+
+
+def lag_line(lag: Histogram, reports: Sequence[RunReport]) -> str:
+    """A warning where the loop was so late that latencies are not those of the endpoint; empty where it was not."""
+    late_s = lag.quantile(0.95) or 0.0
+    medians = [report.latency["service"]["p50"] or 0.0 for report in reports if "service" in report.latency]
+    if not medians or late_s < SPOILING_S or late_s < SPOILING_SHARE * min(medians):
+        return ""
+    return (
+        f"latencies are spoilt: this machine was up to {seconds(late_s)} late in one of 20 looks; "
+        "lower max_concurrent, or run where less else runs"
+    )
 
 
 def seconds(value: float) -> str:

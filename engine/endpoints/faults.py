@@ -125,7 +125,8 @@ def fault_of_exception(error: BaseException, *, secret: str = "") -> AttemptErro
     if fault is not None and response is not None and hasattr(deepest, "status_code"):
         body = json.dumps({"error": getattr(deepest, "body", None) or str(deepest)}).encode()
         return fault_of_status(int(deepest.status_code), response.headers, body, secret=secret)
-    detail = f"{type(deepest).__name__}: {deepest}" if str(deepest) else type(deepest).__name__
+    name = "" if fault is Fault.TIMEOUT else type(deepest).__name__
+    detail = ": ".join(filter(None, (name, str(deepest))))
     return _error(fault or Fault.MALFORMED, detail, None, {}, secret=secret)
 
 

@@ -39,8 +39,7 @@ def read_reply(
         body = raw.decode()
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        detail = f"{type(error).__name__}, it begins {raw[:_EXCERPT]!r}" if raw else "the body is empty"
-        raise malformed(detail, status=status, headers=headers) from error
+        raise malformed(_no_json(raw, error), status=status, headers=headers) from error
     return build_reply(document, body, status=status, headers=headers, latency_s=latency_s, ttft_s=ttft_s)
 
 
@@ -85,6 +84,15 @@ def build_reply(
         ttft_s=ttft_s,
         headers=headers,
     )
+
+
+def _no_json(raw: bytes, error: Exception) -> str:
+    if not raw:
+        return "the body is empty"
+    begins = f"it begins {raw[:_EXCERPT]!r}"
+    if raw.lstrip().startswith(b"<"):
+        return f"it is a web page, so that base_url may be wrong; {begins}"
+    return f"{type(error).__name__}, {begins}"
 
 
 def read_usage(usage: Any) -> Usage:
