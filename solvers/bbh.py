@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from engine.errors import SolverError
 from engine.records import Score
 from engine.scoring.exact import same_text
+from engine.scoring.thoughts import spoken
 from solvers.rows import fingerprint, text_of, unread
 from solvers.strategy import SolverStrategy
 
@@ -28,6 +29,7 @@ EXAMPLE = re.compile(r"(?:\A|\n)Q: ")
 CONCLUDED = re.compile(r"[Aa]nswer is:?[ \t]*(.*)")
 NEXT = re.compile(r"\n+Q:")
 LETTER = re.compile(r"\(?([A-Z])\)?")
+BRACKETED = re.compile(r"\(([A-Z])\)")
 LONGEST = 1000
 """Characters of an answer that are looked at; no target is nearly as long."""
 
@@ -93,11 +95,12 @@ class BBHSolverStrategy(SolverStrategy):
         tags = (f"task/{task}",)
         session = self.start_inference_session(f"{task} {question[:40]}")
         text = await session.run_task(self.prompt(task, question))
+        said = spoken(text)
         if self.mode == "direct":
-            answer: str | None = text[: LONGEST + 1].strip()
-            solved = len(text) <= LONGEST * 2 and same_text(text, target)
+            answer: str | None = said[: LONGEST + 1].strip()
+            solved = len(said) <= LONGEST * 2 and same_text(said, target)
         else:
-            answer = read_conclusion(text)
+            answer = read_conclusion(said)
             solved = answer is not None and _same_conclusion(answer, target)
         if not answer:
             return unread(text, tags=tags)
@@ -166,7 +169,7 @@ def _read_prompts(dataset_ref: Any, given: str) -> dict[str, Prompt]:
 def _same_conclusion(answer: str, target: str) -> bool:
     if same_text(answer, target):
         return True
-    ours, theirs = LETTER.match(answer), LETTER.fullmatch(target.strip())
+    ours, theirs = BRACKETED.search(answer) or LETTER.match(answer), LETTER.fullmatch(target.strip())
     if ours is None or theirs is None or ours[1] != theirs[1]:
         return False
-    return answer.startswith("(") or not (answer[1:2].isalnum() or answer[1:2].isspace())
+    return ours[0].startswith("(") or not (answer[1:2].isalnum() or answer[1:2].isspace())

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from engine.errors import SolverError
 from engine.records import Outcome, Score
 from engine.scoring.number import extract_marked, extract_number, gold_number, same_number, show_number
+from engine.scoring.thoughts import spoken
 
 from .strategy import SolverStrategy
 
@@ -140,7 +141,7 @@ class GSM8KSolverStrategy(SolverStrategy):
         if self.system:
             session.add_system_message(self.system)
         text = await session.run_task(self.prompt(question))
-        given = read_reply(text, cut=text.finish_reason == "length")
+        given = read_reply(spoken(text), cut=text.finish_reason == "length")
         if given is None:
             return Score(value=0.0, outcome=Outcome.UNPARSED, info={"looked_at": str(text[-LOOKED_AT:])})
         return Score(value=float(same_number(given, gold)), answer=show_number(given))

@@ -14,6 +14,7 @@ from typing import Any
 from engine.records import Score
 from engine.scoring.code import extract_code, parses
 from engine.scoring.code_judge import CPU_LIMIT_S, CodeJudge
+from engine.scoring.thoughts import spoken
 from solvers.rows import text_of, unread
 from solvers.strategy import SolverStrategy
 
@@ -59,7 +60,7 @@ class HumanEvalSolverStrategy(SolverStrategy):
         await self.code.open()
         session = self.start_inference_session(entry_point)
         text = await session.run_task(INSTRUCTION + prompt)
-        code = extract_code(text, entry_point=entry_point, prompt=prompt)
+        code = extract_code(spoken(text), entry_point=entry_point, prompt=prompt)
         if code is None or (text.finish_reason == "length" and not parses(code)):
             return unread(text)
         return await self.code.score(

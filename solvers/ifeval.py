@@ -2,7 +2,7 @@
 
 Source: Zhou et al. 2023, "Instruction-Following Evaluation for Large Language Models", arXiv 2311.07911; prompts and
     checks are google-research's `instruction_following_eval`. The prompt is the row's own, and nothing else.
-Differs: see `engine.scoring.instructions.checks`.
+Differs: see `engine.scoring.instructions.checks`; thoughts in `<think>` tags are not checked.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from engine.errors import SolverError
 from engine.records import Score
 from engine.scoring.apart import GivenUpError, apart
 from engine.scoring.instructions.checks import Followed, judge_instructions
+from engine.scoring.thoughts import spoken
 from solvers.strategy import SolverScoringMethod, SolverStrategy
 
 JUDGEMENT_S = 5
@@ -61,10 +62,11 @@ class IFEvalSolverStrategy(SolverStrategy):
         _check_row(datum)
         names = list(datum["instruction_id_list"])
         text = await self.start_inference_session(str(datum["prompt"])[:60]).run_task(str(datum["prompt"]))
-        if not text.strip():
+        said = spoken(text)
+        if not said.strip():
             return _score(names, Followed((False,) * len(names), (False,) * len(names)), answer=None)
         try:
-            followed = await apart(judge_instructions, str(text), names, list(datum["kwargs"]), cpu_s=JUDGEMENT_S)
+            followed = await apart(judge_instructions, str(said), names, list(datum["kwargs"]), cpu_s=JUDGEMENT_S)
         except GivenUpError as error:
             none = (False,) * len(names)
             return _score(names, Followed(none, none), answer="", gave_up=str(error))

@@ -13,6 +13,7 @@ from typing import Any
 from engine.records import Score
 from engine.scoring.apart import check_not_apart
 from engine.scoring.math import extract_math, last_boxed, same_math_apart
+from engine.scoring.thoughts import spoken
 from solvers.rows import text_of, unread
 from solvers.strategy import SolverStrategy
 
@@ -61,10 +62,10 @@ class MATH500SolverStrategy(SolverStrategy):
         )
         session = self.start_inference_session(problem[:60])
         text = await session.run_task(STEPWISE.format(problem=problem))
-        given = last_boxed(text) if text.finish_reason == "length" else extract_math(text)
+        given = (last_boxed if text.finish_reason == "length" else extract_math)(spoken(text))
         if given is None and self.two_stage:
             text = await session.run_task(SECOND)
-            given = extract_math(text)
+            given = extract_math(spoken(text))
         if given is None:
             return unread(text, tags=tags)
         same = await same_math_apart(given, wanted)

@@ -18,6 +18,7 @@ from engine.errors import SolverError
 from engine.records import Score
 from engine.scoring.code import extract_code, parses
 from engine.scoring.code_judge import CPU_LIMIT_S, CodeJudge
+from engine.scoring.thoughts import spoken
 from solvers.rows import Row, fingerprint, split_rows, text_of, texts_of, unread
 from solvers.strategy import SolverStrategy
 
@@ -79,7 +80,7 @@ class MBPPSolverStrategy(SolverStrategy):
         session = self.start_inference_session(problem.text[:60])
         text = await session.run_task(self.prompt(problem))
         names = problem.entry_points
-        program = extract_code(read_reply(text), entry_point=names[-1] if names else "")
+        program = extract_code(read_reply(spoken(text)), entry_point=names[-1] if names else "")
         if program is None or (text.finish_reason == "length" and not parses(program)):
             return unread(text)
         return await self.code.score(program, tests=problem.judged, entry_points=names, setup=problem.setup)

@@ -17,6 +17,7 @@ from typing import Any
 from engine.errors import SolverError
 from engine.records import Score
 from engine.scoring.number import extract_marked, extract_number, gold_number, same_number, show_number
+from engine.scoring.thoughts import spoken
 from solvers.rows import text_of, unread, wrong
 from solvers.strategy import SolverStrategy
 
@@ -97,7 +98,7 @@ class MGSMSolverStrategy(SolverStrategy):
         tags = (f"language/{language}", "script/latin" if language in LATIN else "script/other")
         session = self.start_inference_session(question[:60])
         text = await session.run_task(f"{INSTRUCTIONS[language]}\n\n{question}")
-        given = read_reply(text, ANSWER_WORDS[language], cut=text.finish_reason == "length")
+        given = read_reply(spoken(text), ANSWER_WORDS[language], cut=text.finish_reason == "length")
         if given is None:
             return unread(text, tags=tags)
         return Score(value=float(same_number(given, gold)), answer=show_number(given), tags=tags)

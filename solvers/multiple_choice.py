@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from engine.errors import SolverError
 from engine.records import Score
 from engine.scoring.choice import extract_choice, extract_first, extract_stated
+from engine.scoring.thoughts import spoken
 from solvers.rows import Row, fingerprint, split_rows, unread
 from solvers.strategy import SolverStrategy
 
@@ -141,10 +142,10 @@ class MultipleChoice(SolverStrategy):
         session = self.start_inference_session(question.text[:60])
         asked = self.prompt(question) if self.mode == "direct" else stepwise(question)
         text = await session.run_task(asked)
-        letter = self.extract(text, question.letters, cut=text.finish_reason == "length")
+        letter = self.extract(spoken(text), question.letters, cut=text.finish_reason == "length")
         if letter is None and self.two_stage:
             text = await session.run_task(SECOND.format(letters=", ".join(question.letters)))
-            letter = extract_first(text, question.letters)
+            letter = extract_first(spoken(text), question.letters)
         if letter is None:
             return unread(text, tags=question.tags)
         info = {"expected": question.letter, **({"note": question.note} if question.note else {})}

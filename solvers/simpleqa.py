@@ -15,6 +15,7 @@ from typing import Any
 from engine.errors import SolverError
 from engine.records import Outcome, Score
 from engine.scoring.judge import read_verdict, vote
+from engine.scoring.thoughts import spoken
 from solvers.rows import text_of
 from solvers.simpleqa_grader import GRADER
 from solvers.strategy import SolverStrategy
@@ -75,12 +76,12 @@ class SimpleQASolverStrategy(SolverStrategy):
         """
         problem = text_of(datum, "problem", "question", solver=self.name)
         target = text_of(datum, "answer", solver=self.name)
-        answer = str(await self.start_inference_session(problem[:60]).run_task(problem))
+        answer = spoken(await self.start_inference_session(problem[:60]).run_task(problem))
         if not answer.strip():
             return Score(value=0.0, outcome=Outcome.UNPARSED)
         asked = GRADER.format(question=problem, target=target, predicted_answer=answer[:LONGEST])
         said = [await self._ask(judge, asked) for judge in self.judges]
-        grades = [read_verdict(text, MENU) for text in said]
+        grades = [read_verdict(spoken(text), MENU) for text in said]
         grade = vote(grades)
         info = {"judges": dict(zip(self.judges, grades, strict=True)), "expected": target, "cut": len(answer) > LONGEST}
         if grade is None:

@@ -18,6 +18,7 @@ from engine.errors import SolverError
 from engine.records import Outcome, Score
 from engine.scoring.apart import GivenUpError, apart, check_not_apart
 from engine.scoring.judges import is_heavy, judge_named, judge_version
+from engine.scoring.thoughts import spoken
 
 from .strategy import SolverStrategy
 
@@ -100,11 +101,12 @@ class TemplateSolver(SolverStrategy):
                 session.messages.append({"role": "user", "content": asked})
                 session.messages.append({"role": "assistant", "content": answered})
         text = await session.run_task(prompt)
+        said = spoken(text)
         try:
-            verdict = await apart(self.judge, str(text), target) if self.heavy else self.judge(str(text), target)
+            verdict = await apart(self.judge, said, target) if self.heavy else self.judge(said, target)
         except GivenUpError as error:
             return Score(value=0.0, answer=str(text[-LOOKED_AT:]), info={"gave_up": str(error)})
-        cut = not verdict.value and text.finish_reason == "length" and verdict.answer == text.strip()
+        cut = not verdict.value and text.finish_reason == "length" and verdict.answer == said.strip()
         if cut or verdict.outcome is Outcome.UNPARSED:
             return Score(value=0.0, outcome=Outcome.UNPARSED, info={"looked_at": str(text[-LOOKED_AT:])})
         return Score(value=verdict.value, outcome=verdict.outcome, answer=verdict.answer)

@@ -115,7 +115,7 @@ def replayed(name: str, folder: Path, *, max_concurrent: int = 64) -> Found:
 def _compared(name: str, rows: Sequence[dict[str, Any]], tasks: dict[tuple[str, int], Any]) -> Found:
     groups: dict[str, list[tuple[str, Any, Any]]] = defaultdict(list)
     for row in rows:
-        groups[_group(name, row)].append((str(row["id"]), row, tasks.get(_task(name, row))))
+        groups[_group(row)].append((str(row["id"]), row, tasks.get(_task(name, row))))
     differ, total, wrong, all_instructions = [], 0.0, [0, 0], 0
     for members in groups.values():
         total += sum(task[1] or 0.0 for _, _, task in members if task)
@@ -133,9 +133,9 @@ def _compared(name: str, rows: Sequence[dict[str, Any]], tasks: dict[tuple[str, 
     return Found(name, len(rows), published, total, differ, all_instructions, *wrong)
 
 
-def _group(name: str, row: dict[str, Any]) -> str:
+def _group(row: dict[str, Any]) -> str:
     """What rows have in common that an endpoint cannot tell apart."""
-    return f"{row['match'].strip()}\n{row.get('options')}" if not name.startswith("math") else str(row["id"])
+    return f"{row['match'].strip()}\n{row.get('options')}"
 
 
 def _task(name: str, row: dict[str, Any]) -> tuple[str, int]:

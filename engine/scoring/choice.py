@@ -8,18 +8,27 @@ from functools import lru_cache
 from engine.errors import SolverError
 from engine.scoring.verdict import UNREAD, Verdict
 
-VERSION = 1
+VERSION = 2
 LETTERS = "ABCDEFGHIJ"
+REACH = 100_000
+"""Characters in which a stated answer is looked for behind a letter that begins the reply."""
 BOXED = r"\\boxed\{{\s*(?:\\(?:text|textbf|mathrm|mathbf)\{{\s*)?\(?([{letters}])\b"
 STATED = (
     r"(?i:\b(?:answer|(?:correct|right|best|final)[ \t]+(?:choice|option))(?:[ \t]+(?:is|would[ \t]+be)\b)?)"
     r"[\s:*_]{{0,8}}(?i:(?:option|choice)[ \t]+)?[\s*_`'\"$]{{0,8}}"
-    r"(?:[(\[]([{letters}{lower}])[)\]]|(?!{article})([{letters}])(?![\w'\u2019]))"
+    r"(?:[(\[]([{letters}{lower}])[)\]]|(?!{article})([{letters}])(?![\w'\u2019])|([{lower}])(?=[).*_]*[ \t]*$))"
 )
 LEADING = r"\A[\s*_`\"']*[(\[]?([{letters}])(?:[)\].:*]|\s*\Z)"
 MARKED = r"(?:[(\[]|\*\*)([{letters}])(?=[)\].:*])"
 ALONE = r"(?<![\w'\u2019])(?:(?![AI])[{letters}]|[AI](?=[ \t]*(?:[).:,]|$)))(?![\w'\u2019])"
 FIRST = r"\A[\s*_`\"'$(\[]*(?!{article})([{letters}])(?![\w'\u2019])"
+LONE = r"\A[\s*_`\"'$(\[]*([{letters}{lower}])[)\].:*_`\"'$]*[ \t]*(?:\n|\Z)"
+CONCLUDED = (
+    r"(?i:\banswer(?:[ \t]+is\b[ \t]*:?|[*_]*[ \t]*:))[\s*_`'\"$]{{0,8}}(?i:(?:option|choice)[ \t]+)?"
+    r"(?:[(\[]([{letters}])[)\]]|(?!{article})([{letters}])(?![\w'\u2019]))"
+)
+NEXT = re.compile(r"\n[ \t]*(?:Question|Q)\b|\n[(]?A[.):]")
+WIDE = {ord("\N{FULLWIDTH LATIN CAPITAL LETTER A}") + at: chr(ord("A") + at) for at in range(26)}
 ARTICLE = r"[AI][ \t]+(?!(?:because|since|as|and|which|for|due|with)\b)[a-z]"
 
 
@@ -34,10 +43,11 @@ def extract_choice(text: str, letters: str = LETTERS) -> str | None:
     answer is Both", A from "a cat. A dog", and the first of several statements rather than the last.
     """
     rules = _rules(letters)
+    text = _plain(text)
     if stated := extract_stated(text, letters):
         return stated
-    if leading := rules[2].match(text):
-        return leading[1]
+    if leading := rules[2].match(text) or rules[6].fullmatch(text):
+        return leading[1].upper()
     for rule in rules[3:5]:
         if found := rule.findall(text):
             return str(found[-1])
@@ -46,20 +56,29 @@ def extract_choice(text: str, letters: str = LETTERS) -> str | None:
 
 def extract_stated(text: str, letters: str = LETTERS) -> str | None:
     r"""The same, but None where the letter is neither boxed nor stated as the answer: for replies that were cut."""
+    text = _plain(text)
     for rule in _rules(letters)[:2]:
         if found := rule.findall(text):
             last = found[-1]
-            return (last if isinstance(last, str) else last[0] or last[1]).upper()
+            return (last if isinstance(last, str) else next(filter(None, last))).upper()
     return None
 
 
 def extract_first(text: str, letters: str = LETTERS) -> str | None:
     """The letter that the reply begins with, else as `extract_choice`: where a prompt ends with "Answer:".
 
-    What a model says after its letter, a next question for example, is not looked at.
+    What a model says after a letter on a line of its own, a next question for example, is not looked at. A letter
+    that begins a sentence ("C. elegans is a worm") yields to an answer that is stated later, in the same question.
     """
-    first = _rules(letters)[5].match(text)
-    return first[1] if first else extract_choice(text, letters)
+    rules = _rules(letters)
+    text = _plain(text)
+    if lone := rules[6].match(text):
+        return lone[1].upper()
+    first = rules[5].match(text)
+    if first is None:
+        return extract_choice(text, letters)
+    concluded = rules[7].findall(NEXT.split(text[:REACH], maxsplit=1)[0])
+    return next(filter(None, concluded[-1])) if concluded else first[1]
 
 
 def extract_mmlu_pro(text: str, letters: str = LETTERS) -> str | None:
@@ -109,7 +128,12 @@ def _last_on_first_line(labelled: re.Pattern[str], text: str) -> str | None:
     return found
 
 
-RULES = (BOXED, STATED, LEADING, MARKED, ALONE, FIRST)
+def _plain(text: str) -> str:
+    """The text with wide letters as narrow ones."""
+    return text if text.isascii() else text.translate(WIDE)
+
+
+RULES = (BOXED, STATED, LEADING, MARKED, ALONE, FIRST, LONE, CONCLUDED)
 
 
 @lru_cache(maxsize=64)

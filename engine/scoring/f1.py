@@ -41,14 +41,15 @@ def drop_scores(given: Sequence[str], wanted: Sequence[str]) -> tuple[float, flo
     Spans are matched one to one so that the sum of F1 is greatest; a span with numbers scores 0 against one
     that has none of them.
 
+    F1 has two decimals, as it is published.
+
     Source: DROP (Dua et al. 2019, arXiv 1903.00161), `allennlp-reading-comprehension`, `drop_eval.py`.
-    Differs: F1 is not rounded to two decimals of a percent.
     """
     ours = [_drop_words(span[:LONGEST]) for span in given]
     theirs = [_drop_words(span) for span in wanted]
     exact = float(set(ours) == set(theirs) and len(ours) == len(theirs))
     table = [[_bag_f1(set(one.split()), set(other.split())) for one in ours] for other in theirs]
-    return exact, _best_sum(table) / max(len(ours), len(theirs), 1)
+    return exact, round(100 * _best_sum(table) / max(len(ours), len(theirs), 1)) / 100
 
 
 def judge(text: str, target: str) -> Verdict:

@@ -10,11 +10,12 @@ import logging
 import re
 from collections import deque
 from decimal import Decimal, InvalidOperation
+from unicodedata import normalize
 
 from engine.scoring.apart import GivenUpError, apart
 from engine.scoring.verdict import UNREAD, Verdict
 
-VERSION = 1
+VERSION = 2
 HEAVY = True
 LONGEST = 2000
 """Characters of an answer beyond which only the same text is the same answer."""
@@ -26,13 +27,21 @@ STEP_S = 4
 """Seconds that parsing, and each comparison, may take where the library can be interrupted."""
 BOX = re.compile(r"\\f?boxed\s*(?=[{\s\w])")
 STATED = re.compile(r"(?i:\b(?:the|final)\s+answer(?:\s+is)?|\banswer)\s*[:=]?\s*(?::|is\b)?[\s*_]*(?=\S)")
+FRACTION = "\N{FRACTION SLASH}"
 BLANKS = re.compile(r"\s+|\\[,!;: ]|~")
 SAME = (
-    (re.compile(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\\$|\$|\\mathrm(?=\{)"), ""),
+    (re.compile(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\\$|\$"), ""),
+    (re.compile(r"\\(?:text|textbf|textrm|mbox|mathrm|mathbf)\{([^{}]*)\}"), r"\1"),
     (re.compile(r"\\[dt]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\{,\}"), ","),
-    (re.compile(r"\^\{?\\circ\}?"), ""),
+    (re.compile(r"\^\{?\\circ\}?|\N{DEGREE SIGN}"), ""),
+    (re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
 )
+PERCENT = re.compile(r"\s*\\?%")
+BASE = re.compile(r"([0-9A-Z]+)_(?:\{(\d+)\}|(\d+))")
+REPEATED = re.compile(r"(\d*)\.(\d{0,20})\\overline\{(\d{1,20})\}")
+ROOT = re.compile(r"\N{SQUARE ROOT}\s*(?:\(([^()]*)\)|(\w+))")
+VULGAR = re.compile("[\N{VULGAR FRACTION ONE QUARTER}-\N{VULGAR FRACTION THREE QUARTERS}\u2150-\u215e]")
 PLAIN = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?")
 
 
@@ -80,17 +89,21 @@ def last_boxed(text: str) -> str | None:
 def same_text(given: str, wanted: str) -> bool | None:
     """Whether two answers are the same without any algebra; None where that does not tell.
 
-    Two plain numbers are compared exactly, thousands separators aside; equal texts are equal after spacing and
-    ways of writing have been made the same.
+    Two plain numbers are compared exactly, thousands separators and percent signs aside; numerals of a base have its
+    digits and base alike; equal texts are equal after spacing and ways of writing have been made the same.
     """
     one, other = _written(given), _written(wanted)
     if one == other:
         return True
+    bases = BASE.fullmatch(one), BASE.fullmatch(other)
+    if bases[0] and bases[1]:
+        return bases[0][1] == bases[1][1] and (bases[0][2] or bases[0][3]) == (bases[1][2] or bases[1][3])
     if PLAIN.fullmatch(one) and PLAIN.fullmatch(other):
         try:
-            return Decimal(one.replace(",", "")) == Decimal(other.replace(",", ""))
+            same = Decimal(one.replace(",", "")) == Decimal(other.replace(",", ""))
         except InvalidOperation:
             return None
+        return None if not same and ("%" in given) != ("%" in wanted) else same
     return False if max(len(given), len(wanted)) > LONGEST else None
 
 
@@ -99,7 +112,8 @@ def same_math(given: str, wanted: str) -> bool:
 
     Source: the `math-verify` library (Hugging Face), whose verdicts on MATH agree with those of the papers'
         own scorers.
-    Differs: none where it is asked; texts and plain numbers that are the same are not put to it.
+    Differs: texts and plain numbers that are the same are not put to it. A percent sign does not count, as in MATH's
+        own scorer; where one answer has one and the other has none, 20 % is also 0.2.
     """
     known = same_text(given, wanted)
     return _by_algebra(given, wanted) if known is None else known
@@ -127,13 +141,39 @@ def _by_algebra(given: str, wanted: str) -> bool:
 
     logging.disable(logging.CRITICAL)
     try:
-        gold = parse(f"\\boxed{{{wanted}}}", parsing_timeout=STEP_S)
-        answer = parse(f"\\boxed{{{given}}}", parsing_timeout=STEP_S)
-        return bool(verify(gold, answer, timeout_seconds=STEP_S))
+        for one, other in _readings(_plainer(given), _plainer(wanted)):
+            gold = parse(f"\\boxed{{{other}}}", parsing_timeout=STEP_S)
+            answer = parse(f"\\boxed{{{one}}}", parsing_timeout=STEP_S)
+            if verify(gold, answer, timeout_seconds=STEP_S):
+                return True
     except RecursionError:
-        return False
+        pass
     finally:
         logging.disable(logging.NOTSET)
+    return False
+
+
+def _readings(given: str, wanted: str) -> list[tuple[str, str]]:
+    """The pairs of which one must be equal: without percent signs, and with a lone one as a hundredth."""
+    one, other = PERCENT.sub("", given), PERCENT.sub("", wanted)
+    if (one == given) == (other == wanted):
+        return [(one, other)]
+    whole, part = (one, other) if one != given else (other, one)
+    return [(one, other), (part, rf"\frac{{{whole}}}{{100}}")]
+
+
+def _plainer(answer: str) -> str:
+    """The answer in LaTeX where it is written in characters or decimals that the library does not know."""
+    answer = ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2]}}}", answer.replace("\N{DEGREE SIGN}", ""))
+    answer = VULGAR.sub(lambda found: rf"\frac{{{normalize('NFKC', found[0]).replace(FRACTION, '}{')}}}", answer)
+    return REPEATED.sub(_fraction, answer)
+
+
+def _fraction(repeated: re.Match[str]) -> str:
+    r"""`0.1\overline{6}` as a fraction."""
+    whole, once, again = repeated.groups()
+    above = int(f"{whole}{once}{again}") - int(f"{whole}{once}" or "0")
+    return rf"\frac{{{above}}}{{{(10 ** len(again) - 1) * 10 ** len(once)}}}"
 
 
 def _last_stated(tail: str) -> str | None:
@@ -141,7 +181,7 @@ def _last_stated(tail: str) -> str | None:
     ends = [match.end() for match in STATED.finditer(tail)]
     for end in reversed(ends):
         line = tail[end : end + LONGEST].split("\n", 1)[0].strip().strip("*_").strip()
-        formula = re.match(r"(?:[\w\s]{0,40}?)(?:\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\])", line)
+        formula = re.match(r"(?:[\w\s]{0,40}?)(?:\$((?:\\.|[^$\\])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\])", line)
         found = next((group for group in formula.groups() if group), "") if formula else line.rstrip(".")
         if found.strip():
             return found.strip()
@@ -149,6 +189,7 @@ def _last_stated(tail: str) -> str | None:
 
 
 def _written(answer: str) -> str:
+    answer = PERCENT.sub("", answer)
     for pattern, replacement in SAME:
         answer = pattern.sub(replacement, answer)
     return BLANKS.sub("", answer).rstrip(".")

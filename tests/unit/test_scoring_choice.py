@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.errors import SolverError
 from engine.records import Outcome
-from engine.scoring.choice import LETTERS, extract_choice, extract_mmlu_pro, judge
+from engine.scoring.choice import LETTERS, extract_choice, extract_first, extract_mmlu_pro, judge
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,23 @@ def test_the_judge_takes_targets_with_and_without_brackets():
 def test_a_target_that_is_no_letter_is_named():
     with pytest.raises(SolverError, match="'Paris'"):
         judge("B", "Paris")
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("B\n\nWhat is the capital?\nA. x\nB. y\nC. z\nD. w\nAnswer: C", "B"),
+        (" B. Paris\n\nNext?\nA. x\nB. y\nAnswer: C", "B"),
+        ("C. elegans is a worm.\n\nAnswer: D", "D"),
+        ("A: Let's think step by step. So the answer is (B).", "B"),
+        ("B. Paris\n\nExplanation: A is wrong, and the answer D is too.", "B"),
+        ("**C) Paris**", "C"),
+        ("c)", "C"),
+        ("answer: c", "C"),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER B}", "B"),
+        ("答案\N{FULLWIDTH COLON}B", "B"),
+        ("I cannot determine the answer.", None),
+    ],
+)
+def test_a_letter_that_begins_a_reply_is_its_answer_unless_another_is_stated(reply, letter):
+    assert extract_first(reply, "ABCD") == letter

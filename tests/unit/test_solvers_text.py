@@ -13,7 +13,7 @@ from engine.errors import SolverError
 from engine.records import Outcome
 from solvers.arc import ARCSolverStrategy
 from solvers.bbh import BBHSolverStrategy, read_conclusion, read_prompt
-from solvers.drop import DROPSolverStrategy, best_scores
+from solvers.drop import DROPSolverStrategy
 from solvers.hellaswag import HellaswagSolverStrategy
 from solvers.majority_vote import MajorityVoteStrategy
 from solvers.math500 import MATH500SolverStrategy
@@ -236,12 +236,6 @@ async def test_math_is_compared_as_mathematics_and_counts_for_subject_and_level(
     assert (await solved(MATH500SolverStrategy(None, MODEL), MATH, "\\boxed{0.4}")).value == 0
 
 
-async def test_drop_is_scored_by_the_reference_that_fits_best():
-    score = await solved(DROPSolverStrategy(None, MODEL), DROP, "They met.\nAnswer: B and A")
-    assert (score.value, score.metrics) == (1.0, {"exact_match": 1.0, "f1": 1.0})
-    assert best_scores("Jo Smith", [["Mr Jo Smith"]]) == (0.0, 0.8)
-
-
 # --- BIG-Bench Hard ---------------------------------------------------------------------------------------------
 
 
@@ -278,6 +272,7 @@ async def test_bbh_direct_wants_the_target_and_nothing_else(reply, value):
         ("So the answer is **(B)**.", "(B)", 1),
         ("The answer is (B) because.", "(B)", 1),
         ("So the answer is B.", "(B)", 1),
+        ("So the answer is option (B).", "(B)", 1),
         ("So the answer is Both.", "(B)", 0),
         ("So the answer is ] ] >.", "] ] >", 1),
     ],

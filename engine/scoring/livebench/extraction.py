@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import re
 
-THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 SOLUTION = re.compile(r"<solution>(.*?)</solution>")
 MISOPENED = re.compile(r"</solution>(.*?)</solution>")
 BOLD = re.compile(r"\*\*(.*?)\*\*")
-
-
-def without_thought(reply: str) -> str:
-    """The reply without what stands in `<think>` tags."""
-    return THOUGHT.sub("", reply) if "<think>" in reply else reply
 
 
 def solutions(reply: str) -> list[str]:

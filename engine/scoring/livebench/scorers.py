@@ -27,7 +27,7 @@ from engine.scoring.livebench import (
     web_of_lies,
     zebra_puzzle,
 )
-from engine.scoring.livebench.extraction import without_thought
+from engine.scoring.thoughts import spoken
 
 __all__ = ["VERSION", "has_scorer", "score_question"]
 
@@ -79,7 +79,7 @@ def score_question(reply: str, question: Question) -> float:
     if name is None:
         raise SolverError(f"LiveBench task {question.get('task')!r} has no scorer here", hint="choose with --task")
     try:
-        return float(SCORERS[name](without_thought(reply), question))
+        return float(SCORERS[name](spoken(reply), question))
     except (KeyError, IndexError, AttributeError, TypeError) as error:
         raise SolverError(
             f"LiveBench question {question.get('question_id')!r} is not as its task {name!r} needs it: {error!r:.80}",
