@@ -38,11 +38,11 @@ def test_the_shipped_file_asks_the_simulated_model_and_nothing_else() -> None:
 
 def test_each_real_model_of_the_shipped_file_needs_only_its_own_line() -> None:
     text = (ROOT / "bench.toml").read_text(encoding="utf-8")
-    offered = re.findall(r'^# +("[^"]+::[^"]+",)', text, re.MULTILINE)
-    assert len(offered) == 4
-    for line in offered:
-        bench = parse_bench(text.replace('"simulated::calculator",', line, 1))
-        assert bench.benchmark[0].models == (line.strip('",'),)
+    chosen = 'models = ["simulated::calculator"]'
+    offered = re.findall(r'^# (models = \["([^"]+::[^"]+)"\])', text, re.MULTILINE)
+    assert (text.count(chosen), len(offered)) == (1, 4)
+    for line, model in offered:
+        assert parse_bench(text.replace(chosen, line)).benchmark[0].models == (model,)
 
 
 @pytest.mark.parametrize("table", TABLES)
