@@ -34,6 +34,14 @@ class Progress:
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
 
+    def begin(self) -> None:
+        """Start the clock: the run's turn has come."""
+        self.started = time.monotonic()
+
+    def end(self) -> None:
+        """Stop the clock: nothing of the run is open any more."""
+        self.ended = time.monotonic()
+
     def add(self, result: TaskResult) -> None:
         """Count a task that has just been kept."""
         self.outcomes[result.outcome] += 1
@@ -51,6 +59,12 @@ class Progress:
         return self.meter.requests
 
     @property
+    def in_flight(self) -> int:
+        """Requests of this run that are with the provider now: sent, and neither kept nor failed."""
+        meter = self.meter
+        return max(0, meter.requests - meter.service.n - sum(meter.faults.values()))
+
+    @property
     def done(self) -> int:
         """Tasks that have an outcome, from now and before."""
         return self.reused + sum(self.outcomes.values())
@@ -62,7 +76,7 @@ class Progress:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since this process began with the run, until it ended."""
+        """Seconds from the run's turn in this process to the end of its last task, or until now."""
         return (self.ended or time.monotonic()) - self.started
 
     @property

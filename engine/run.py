@@ -42,11 +42,13 @@ async def run_all(runs: Sequence[Run]) -> None:
 
 async def _drive(run: Run) -> None:
     await run.lanes.acquire_on_behalf_of(run.stream)
+    run.progress.begin()
     try:
         async with anyio.create_task_group() as workers:
             for _ in range(run.open_tasks):
                 workers.start_soon(_work, run)
     finally:
+        run.progress.end()
         _leave_lane(run)
         with anyio.CancelScope(shield=True):
             await run.stream.stop()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import anyio
 
@@ -32,7 +32,7 @@ def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     root = logging.Logger("engine")  # noqa: LOG001 - our own, so that nobody's root logger is touched
-    screen = logging.StreamHandler(sys.stderr)
+    screen = _Screen()
     screen.setLevel(level)
     screen.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -69,6 +69,17 @@ def _sentence(_logger: Any, _name: str, event: Any) -> str:
     ]
     what = ", ".join([str(event["event"]), *parts])
     return f"{event['level']}: {what}" + "".join(f": {each}" for each in why) + (f" ({kind})" if kind else "")
+
+
+class _Screen(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at the moment: while bars are shown, what passes through it comes out above them."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # an attribute there: it never changes
+        return sys.stderr
 
 
 @asynccontextmanager

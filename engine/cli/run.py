@@ -17,7 +17,8 @@ from cyclopts import Parameter
 from engine.api import Engine
 from engine.calls.meter import Histogram
 from engine.cli.bars import shown
-from engine.cli.flags import Batch, RunFlags, read_batch
+from engine.cli.batch import Batch, read_batch
+from engine.cli.flags import RunFlags
 from engine.cli.logs import log_events, open_log
 from engine.cli.machine import within_files
 from engine.cli.show import final_lines, lag_line
@@ -35,7 +36,7 @@ def run(
     /,
     *,
     flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
-    **options: str,
+    **options: Annotated[str, Parameter(show=False)],
 ) -> int:
     """Run benchmarks.
 
@@ -81,6 +82,8 @@ class _Ending:
     stopped_by: int = 0
     reports: list[RunReport] = field(default_factory=list)
     lag: Histogram = field(default_factory=Histogram)
+    done: int = 0
+    tasks: int = 0
 
     async def go(self) -> int:
         engine = Engine(self.batch.bench, folder=self.batch.folder)
@@ -98,6 +101,8 @@ class _Ending:
                     async with shown(engine, quiet=self.flags.quiet or self.flags.json):
                         self.reports = await engine.run_orders(self.batch.orders, mode=self.flags.mode)
                     group.cancel_scope.cancel()
+            self.done = sum(progress.done for progress in engine.progress)
+            self.tasks = sum(progress.tasks for progress in engine.progress)
 
     async def _listen(self, engine: Engine, work: anyio.CancelScope) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -119,6 +124,8 @@ class _Ending:
             named = len(self.reports) > 1
             for report in self.reports:
                 print("\n".join(final_lines(report, named=named)), flush=True)
+            if any(report.recorded for report in self.reports) and sys.stderr.isatty() and not self.flags.quiet:
+                print("next: engine evaluation table · engine evaluation show latest", file=sys.stderr)
         if not self.flags.quiet and (spoilt := lag_line(self.lag, self.reports)):
             print(spoilt, file=sys.stderr)
         for report in self.reports:
@@ -166,9 +173,7 @@ class _Ending:
         return "\n".join(f"not good: {line}" for line in lines)
 
     def _resume_line(self) -> str:
-        done = sum(report.n - report.unscored for report in self.reports)
-        total = sum(report.n for report in self.reports)
         typed = ["engine"] if Path(sys.argv[0]).name == "engine" else ["python", "-m", "engine"]
         command = shlex.join([*typed, *sys.argv[1:]])
-        state = f"{done}/{total} done and kept" if self.reports else "what was done is kept"
+        state = f"{self.done}/{self.tasks} done and kept"
         return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\nresume: {command}"
