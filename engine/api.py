@@ -8,7 +8,6 @@ It installs no signal handler, prints nothing, and keeps no state outside of the
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -22,13 +21,22 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from engine.calls.meter import Histogram
 from engine.config import Bench
 from engine.environment import Environment, read_environment
-from engine.errors import ConfigError, UsageError, one_error
+from engine.errors import (
+    ConfigError,
+    DatasetError,
+    EndpointError,
+    EngineError,
+    SolverError,
+    UsageError,
+    one_error,
+    together,
+)
 from engine.evaluations.record import FinishedRun, record_run
 from engine.events import Event, RunEnded, RunStarted, StoreTrouble, TaskEnded
 from engine.forecast import Forecast
 from engine.load import built_in
 from engine.metrics import run_metrics
-from engine.opening import Mode, Opened, Opener
+from engine.opening import Known, Mode, Opened, Opener
 from engine.plan import Choice
 from engine.ports import Store
 from engine.prepare import Order
@@ -144,7 +152,7 @@ class Engine:
         mode = mode or Mode()
         if mode.force and (mode.regrade or mode.offline):
             raise UsageError("--force buys anew, --regrade and --offline buy nothing", hint="give one of them")
-        known = [await self._opener.know(order, mode) for order in orders]
+        known = await self._know_all(orders, mode)
         opened = [await self._opener.open(each, mode, ended=self._task_ended) for each in known]
         streams = {each.run.stream for each in opened}
         self._streams |= streams
@@ -159,6 +167,19 @@ class Engine:
                 for each in opened:
                     await close_solver(each.known.prepared.solver)
         return [await self._report(each, mode) for each in opened]
+
+    async def _know_all(self, orders: Sequence[Order], mode: Mode) -> list[Known]:
+        """Every order prepared; what is wrong with any of them is told at once."""
+        known: list[Known] = []
+        mistakes: list[EngineError] = []
+        for order in orders:
+            try:
+                known.append(await self._opener.know(order, mode))
+            except (ConfigError, DatasetError, SolverError, EndpointError) as error:
+                mistakes.append(error)
+        if mistakes:
+            raise together(mistakes)
+        return known
 
     async def drain(self) -> None:
         """Stop softly: requests in flight end and are kept, no new ones leave, runs return with what there is."""
@@ -205,8 +226,12 @@ class Engine:
 
     async def forecast(self, order: Order, *, mode: Mode | None = None) -> Forecast:
         """What this order would do and cost; nothing is sent and nothing is stored."""
-        known = await self._opener.know(order, mode or Mode())
-        return await self._opener.forecast(known, mode or Mode())
+        return (await self.forecast_orders([order], mode=mode))[0]
+
+    async def forecast_orders(self, orders: Sequence[Order], *, mode: Mode | None = None) -> list[Forecast]:
+        """The same for a batch, in the order of the orders."""
+        mode = mode or Mode()
+        return [await self._opener.forecast(known, mode) for known in await self._know_all(orders, mode)]
 
     def _watched(self, opened: Sequence[Opened]) -> Watched:
         return Watched(
@@ -243,7 +268,6 @@ class Engine:
 
     async def _report(self, opened: Opened, mode: Mode) -> RunReport:
         known, progress = opened.known, opened.run.progress
-        progress.ended = time.monotonic()
         selection, record = known.prepared.selection, known.record
         tally = await self.store.tally(record.run_id, selection)
         if tally.finished >= selection.size:

@@ -72,13 +72,21 @@ def parse_bench(
     return _checked(changed.table, place, allow_empty=allow_empty, before=changed.mistakes)
 
 
-def check_bench(data: Mapping[str, Any], *, where: str, allow_empty: bool = False) -> Bench:
-    """The checked `Bench` of a table that comes from no file; `where` begins each line of the message.
+def check_bench(
+    data: Mapping[str, Any], *, where: str, flags: Mapping[KeyPath, str] | None = None, allow_empty: bool = False
+) -> Bench:
+    """The checked `Bench` of a table that comes from no file.
+
+    Args:
+        data: the table.
+        where: what begins each line of the message.
+        flags: what begins it instead, for the paths that a flag has set.
+        allow_empty: whether a table without benchmarks is fine.
 
     Raises:
         ConfigError: with all mistakes, a line each: `where: path: what is wrong: value`.
     """
-    return _checked(data, _Place(where), allow_empty=allow_empty)
+    return _checked(data, _Place(where, flags=flags or {}), allow_empty=allow_empty)
 
 
 def bench_schema() -> dict[str, Any]:

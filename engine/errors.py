@@ -21,7 +21,7 @@ No message holds a key, a header or the value of an environment variable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -161,6 +161,15 @@ class AttemptError(EngineError):
         self.headers = headers or {}
         self.reason = ""
         self.param = ""
+
+
+def together(errors: Sequence[EngineError]) -> EngineError:
+    """One error that tells of all, a line each; one that is not about the endpoint decides the exit code."""
+    if len({(error.message, error.hint) for error in errors}) == 1:
+        return errors[0]
+    kind = EndpointError if all(isinstance(error, EndpointError) for error in errors) else ConfigError
+    lines = dict.fromkeys("; ".join(filter(None, (error.message, error.hint))) for error in errors)
+    return kind("\n".join(lines), hint="mend these, and try again")
 
 
 @contextmanager

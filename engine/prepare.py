@@ -34,6 +34,8 @@ class Order:
     check_compatibility: bool = True
     record: bool = False
     """Whether the run is kept as an evaluation when it is complete."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Where each of these was written, as `bench.toml:7`, by the name of its key; messages begin with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,16 @@ def prepare(order: Order, *, folder: Path, home: Path) -> Prepared:
         DatasetError: the dataset cannot be read, is empty, or does not fit the solver.
         SolverError: the solver cannot be found or built.
     """
+    try:
+        return _prepared(order, folder=folder, home=home)
+    except (DatasetError, SolverError) as error:
+        key = "dataset" if isinstance(error, DatasetError) else "solver"
+        if key in order.places:
+            error.message = f"{order.places[key]}: {error.message}"
+        raise
+
+
+def _prepared(order: Order, *, folder: Path, home: Path) -> Prepared:
     from engine.data.reference import open_dataset
 
     found = order.solver if isinstance(order.solver, type) else find_solver(order.solver, folder=folder)

@@ -23,7 +23,7 @@ from engine.endpoints.openai_chat import OpenAIChat
 from engine.endpoints.quirks import Adaptation
 from engine.endpoints.refusals import Refusals
 from engine.environment import Environment
-from engine.errors import BudgetError, EndpointError
+from engine.errors import BudgetError, ConfigError, EndpointError
 from engine.models import ModelName, find_model, parse_model
 from engine.ports import Endpoint, Store
 
@@ -100,6 +100,11 @@ class Providers:
     async def _ask_for(self, parsed: ModelName) -> ModelName:
         first = self._bench.engine.default_provider
         names = sorted((n for n, p in self._bench.providers.items() if p.kind == "openai"), key=lambda n: n != first)
+        if not names:
+            raise ConfigError(
+                f"model {parsed.model!r} has no provider: no provider is configured",
+                hint="write provider::model, or https://host/v1::model, or add a [providers.NAME] section",
+            )
         seen: list[str] = []
         for name in names:
             variable = self._bench.providers[name].api_key_env
@@ -116,9 +121,8 @@ class Providers:
             if found:
                 return ModelName(provider=name, model=found, base_url="")
             seen.append(f"{name} (does not list it)")
-        looked = f"looked for at {', '.join(seen)}" if seen else "no provider is configured"
         raise EndpointError(
-            f"model {parsed.model!r} has no provider: {looked}",
+            f"model {parsed.model!r} has no provider: looked for at {', '.join(seen)}",
             hint="write provider::model, or https://host/v1::model, or add a [providers.NAME] section",
         )
 

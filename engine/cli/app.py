@@ -7,15 +7,41 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from engine import __version__
 from engine.cli.argv import normalise
+from engine.cli.usage import explained
 from engine.errors import EngineError
 
 USAGE_EXIT = 2
 INTERRUPTED_EXIT = 130
+
+RUNNING = Group("Run", sort_key=1)
+RESULTS = Group("Results", sort_key=2)
+SERVING = Group("Datasets and endpoints", sort_key=3)
+SETTING_UP = Group("Set up", sort_key=4)
+
+EXAMPLES = """Examples:
+
+- `engine run`: what bench.toml says; without one, the batch that comes with the engine
+- `engine run gsm8k/test.jsonl GSM8KSolverStrategy --model openai::gpt-4.1-mini --limit 100`
+- `engine run qa.jsonl TemplateSolver --prompt '{question}' --target '{answer}' --model ollama::llama3.2`
+- `engine evaluation table`, `engine evaluation compare A B`: what was kept with --record
+
+`engine COMMAND --help` says more.
+"""
+RUN_EXAMPLES = """Every further `--OPTION VALUE` goes to the solver's constructor, as `--shots 3`.
+A flag may be written with `-` or with `_`, and a switch may have a value: `--record true`.
+
+Examples:
+
+- `engine run bench.toml --limit 20 --dry-run`
+- `engine run near.ai/mbpp/1.0.0 MBPPSolverStrategy --model fireworks::llama-v3p2-1b-instruct --subset test`
+- `engine run rows.jsonl my_solver.py:MySolver --model https://host.example/v1::name --api-key-env MY_KEY`
+"""
 
 
 def build_app() -> App:
@@ -23,45 +49,87 @@ def build_app() -> App:
     app = App(
         name="engine",
         help="Which model is best for my task, how sure are we, and what does it cost?",
+        help_epilogue=EXAMPLES,
         version=__version__,
         result_action="return_value",
         help_on_error=False,
+        default_parameter=Parameter(show_default=_shown_default),
     )
-    app.command("engine.cli.run:run", name="run", help="Run benchmarks: a bench.toml, or a dataset and a solver.")
-    app.command("engine.cli.bench:plan", name="plan", help="Say what a run would do and cost; nothing is sent.")
-    app.command("engine.cli.bench:check", name="check", help="Check a bench.toml and everything it names.")
-    app.command("engine.cli.bench:schema", name="schema", help="Print the JSON schema of bench.toml.")
-    benchmark = App(name="benchmark", help="The seed's spelling: `benchmark run` is `run`.")
-    benchmark.command("engine.cli.run:run", name="run", help="Run benchmarks; the same as `engine run`.")
+    for flag in ("--help", "--version"):
+        app[flag].group = (SETTING_UP,)
+    run: dict[str, Any] = {"name": "run", "help_epilogue": RUN_EXAMPLES}
+    app.command(
+        "engine.cli.run:run", help="Run benchmarks: a bench.toml, or a dataset and a solver.", group=RUNNING, **run
+    )
+    for module, name, help_, group in (
+        ("bench", "plan", "Say what a run would do and cost; nothing is sent.", RUNNING),
+        ("bench", "check", "Check a bench.toml and everything it names.", RUNNING),
+        ("endpoints", "simulate", "Serve made-up answers on loopback.", SERVING),
+        ("endpoints", "replay", "Serve recorded answers on loopback.", SERVING),
+        ("bench", "schema", "Print the JSON schema of bench.toml.", SETTING_UP),
+        ("doctor", "doctor", "Say what this machine has, and what a provider takes.", SETTING_UP),
+        ("completion", "completion", "Print what makes a shell complete commands and flags.", SETTING_UP),
+    ):
+        app.command(f"engine.cli.{module}:{name}", name=name, help=help_, help_epilogue="", group=group)
+    benchmark = App(
+        name="benchmark", help="List stored runs; `benchmark run` is `run`.", group=RUNNING, help_epilogue=""
+    )
+    benchmark.command("engine.cli.run:run", help="Run benchmarks; the same as `engine run`.", **run)
     benchmark.command("engine.cli.benchmark:list_", name="list", help="List stored runs, newest first.")
     app.command(benchmark)
-    registry = App(name="registry", help="Datasets and other entries by name and version.")
-    registry.command("engine.cli.registry:upload", name="upload", help="Put a folder into the registry.")
-    registry.command("engine.cli.registry:list_", name="list", help="List entries.")
-    registry.command("engine.cli.registry:info", name="info", help="Show an entry.")
-    registry.command("engine.cli.registry:download", name="download", help="Fetch an entry from another registry.")
-    registry.command("engine.cli.registry:update", name="update", help="Push metadata.json alone.")
-    template = ("metadata_template", "metadata-template")
-    registry.command("engine.cli.registry:metadata_template", name=template, help="Write a first metadata.json.")
-    registry.command("engine.cli.registry:hide", name="hide", help="Take an entry out of lists.")
-    registry.command("engine.cli.registry:unhide", name="unhide", help="Show an entry again.")
-    registry.command("engine.cli.registry:verify", name="verify", help="Check content against manifests.")
-    app.command(registry)
     app.command(_evaluation())
-    cache = App(name="cache", help="What is stored, and why a run is or is not found in it.")
-    cache.command("engine.cli.cache:explain", name="explain", help="Say what sets a run apart from stored ones.")
-    cache.command("engine.cli.cache:stats", name="stats", help="Count what is stored.")
-    cache.command("engine.cli.cache:verify", name="verify", help="Check stored bodies against their hashes.")
-    app.command(cache)
-    app.command("engine.cli.endpoints:simulate", name="simulate", help="Serve made-up answers on loopback.")
-    app.command("engine.cli.endpoints:replay", name="replay", help="Serve recorded answers on loopback.")
-    app.command("engine.cli.doctor:doctor", name="doctor", help="Say what this machine has, and what a provider takes.")
+    app.command(_cache())
+    app.command(_registry())
     return app
+
+
+def _shown_default(value: Any) -> str | None:
+    """A default that says something; an empty one does not."""
+    return str(value) if value else None
+
+
+def _registry() -> App:
+    """`engine registry`: entries by name and version."""
+    group = App(
+        name="registry", help="Datasets and other entries by name and version.", group=SERVING, help_epilogue=""
+    )
+    for attribute, name, help_ in (
+        ("upload", "upload", "Put a folder into the registry."),
+        ("list_", "list", "List entries."),
+        ("info", "info", "Show an entry."),
+        ("download", "download", "Fetch an entry from another registry."),
+        ("update", "update", "Push metadata.json alone."),
+        ("metadata_template", ("metadata_template", "metadata-template"), "Write a first metadata.json."),
+        ("hide", "hide", "Take an entry out of lists."),
+        ("unhide", "unhide", "Show an entry again."),
+        ("verify", "verify", "Check content against manifests."),
+    ):
+        group.command(f"engine.cli.registry:{attribute}", name=name, help=help_)
+    return group
+
+
+def _cache() -> App:
+    """`engine cache`: what is stored."""
+    group = App(
+        name="cache", help="What is stored, and why a run is or is not found in it.", group=RESULTS, help_epilogue=""
+    )
+    for name, help_ in (
+        ("explain", "Say what sets a run apart from stored ones."),
+        ("stats", "Count what is stored."),
+        ("verify", "Check stored bodies against their hashes."),
+    ):
+        group.command(f"engine.cli.cache:{name}", name=name, help=help_)
+    return group
 
 
 def _evaluation() -> App:
     """`engine evaluation`: what was recorded."""
-    group = App(name="evaluation", help="What was recorded: tables, rankings, comparisons, exports.")
+    group = App(
+        name="evaluation",
+        help="What was recorded: tables, rankings, comparisons, exports.",
+        group=RESULTS,
+        help_epilogue="",
+    )
     for module, name, attribute, help_ in (
         ("evaluation", "table", "table", "Show the evaluation table."),
         ("evaluation", "list", "list_", "List evaluations with their ids."),
@@ -92,7 +160,7 @@ def run_command_line(words: Sequence[str]) -> int:
         result = build_app()(words, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        return _fail(str(error), "`engine --help` lists commands and flags", "usage", USAGE_EXIT, as_json=as_json)
+        return _fail(*explained(error), "usage", USAGE_EXIT, as_json=as_json)
     except EngineError as error:
         if verbose:
             traceback.print_exc()

@@ -30,7 +30,10 @@ SWITCHES = frozenset(
     }
 )
 """Flags that are true or false; the seed writes the value behind them as a word of its own."""
-WORDS = {"true": "true", "false": "false", "1": "true", "0": "false", "yes": "true", "no": "false"}
+WORDS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), "true"),
+    **dict.fromkeys(("false", "0", "no", "off"), "false"),
+}
 
 
 def normalise(words: Sequence[str]) -> list[str]:
@@ -45,12 +48,12 @@ def normalise(words: Sequence[str]) -> list[str]:
         name = name.replace("_", "-")
         if not word.startswith("--"):
             result.append(word)
-        elif name.startswith("no") and name[2:] in SWITCHES:
-            result.append(f"--{name[2:]}=false")
+        elif (positive := name.removeprefix("no").removeprefix("-")) in SWITCHES and positive != name:
+            result.append(f"--{positive}=false")
         elif name in SWITCHES and equals:
             result.append(f"--{name}={WORDS.get(value.lower(), value)}")
-        elif name in SWITCHES and waiting and waiting[0].lower() in ("true", "false"):
-            result.append(f"--{name}={waiting.pop(0).lower()}")
+        elif name in SWITCHES and waiting and waiting[0].lower() in WORDS:
+            result.append(f"--{name}={WORDS[waiting.pop(0).lower()]}")
         else:
             result.append(word)
     return result

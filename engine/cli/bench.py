@@ -4,60 +4,83 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 import anyio
 from cyclopts import Parameter
 
 from engine.api import Engine
-from engine.cli.flags import DEFAULT_BENCH, Batch, RunFlags, read_batch
+from engine.cli.batch import DEFAULT_BENCH, TOML, Batch, read_batch
+from engine.cli.flags import RunFlags
+from engine.cli.show import counted
 from engine.config import bench_schema
-from engine.errors import ConfigError, EndpointError, EngineError
-from engine.prepare import prepare
+from engine.environment import Environment, read_environment
+from engine.errors import EngineError, UsageError, together
+from engine.prepare import Order, prepare
 
 
-def check(target: str = DEFAULT_BENCH, /) -> int:
-    """Check a bench.toml and everything it names: solvers, options, datasets, splits, keys.
+def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, Parameter(name="*")] = None) -> int:
+    """Check a bench.toml and everything it names: solvers, options, datasets, splits, keys, storage; nothing is sent.
 
     Args:
         target: the file.
+        flags: as for `engine run`: what is checked is what these would run.
     """
-    from engine.environment import read_environment
-    from engine.models import parse_model
-
-    batch = read_batch(target, "", RunFlags(), {})
+    flags = flags or RunFlags()
+    if not target.endswith(TOML):
+        raise UsageError(f"{target!r} is no batch", hint=f"a batch is a file that ends with {TOML}")
+    batch = read_batch(target, "", flags, {})
     environment = read_environment(batch.folder)
-    mistakes: list[EngineError] = []
+    mistakes = list(_storage_mistakes(batch))
+    sizes: list[tuple[str, int, int]] = []
     for order in batch.orders:
         if order.dataset.startswith("hf:"):
             print(f"{order.dataset}: not opened, it is not on this machine", file=sys.stderr)
-            continue
-        try:
-            prepared = prepare(order, folder=batch.folder, home=environment.home)
-        except EngineError as error:
-            mistakes.append(error)
         else:
-            rows, tasks = len(prepared.rows), prepared.selection.size
-            print(f"{prepared.solver.evaluation_name()} × {order.model}: {rows} rows, {tasks} tasks")
-    for order in batch.orders:
-        provider = batch.bench.reachable.get(parse_model(order.model, providers=batch.bench.reachable).provider)
-        if provider is not None and provider.api_key_env:
             try:
-                environment.require_secret(provider.api_key_env, where=f"model {order.model!r}")
+                prepared = prepare(order, folder=batch.folder, home=environment.home)
             except EngineError as error:
                 mistakes.append(error)
+            else:
+                name = f"{prepared.solver.evaluation_name()} × {order.model}"
+                sizes.append((name, len(prepared.rows), prepared.selection.size))
+        mistakes += _key_mistakes(batch, order, environment)
     if mistakes:
-        raise _all_of(mistakes, target)
-    print(f"{target}: {len(batch.orders)} runs, no mistakes")
+        raise together(mistakes)
+    for name, rows, tasks in sizes:
+        if flags.json:
+            print(json.dumps({"event": "checked", "name": name, "rows": rows, "tasks": tasks}))
+        else:
+            print(f"{name}: {counted(rows, 'row')}, {counted(tasks, 'task')}")
+    if not flags.json:
+        print(f"{target}: {counted(len(batch.orders), 'run')}, no mistakes")
     return 0
 
 
-def _all_of(mistakes: Sequence[EngineError], target: str) -> EngineError:
-    """One error that tells of all; a configuration that cannot be run is before a key that is not set."""
-    lines = dict.fromkeys(f"{target}: {error.message}; {error.hint}" for error in mistakes)
-    usable = all(isinstance(error, EndpointError) for error in mistakes)
-    return (EndpointError if usable else ConfigError)("\n".join(lines), hint="mend these, and check again")
+def _storage_mistakes(batch: Batch) -> Iterator[EngineError]:
+    """What is wrong with the store's URL; it is not opened."""
+    from engine.load import built_in
+
+    url = batch.bench.storage.url
+    try:
+        if url:
+            built_in("storage").backend(url)
+    except EngineError as error:
+        yield error
+
+
+def _key_mistakes(batch: Batch, order: Order, environment: Environment) -> Iterator[EngineError]:
+    """The key that the order's provider needs and that is not set."""
+    from engine.models import parse_model
+
+    provider = batch.bench.reachable.get(parse_model(order.model, providers=batch.bench.reachable).provider)
+    if provider is not None and provider.api_key_env:
+        place = f"{order.places['models']}: " if "models" in order.places else ""
+        try:
+            environment.require_secret(provider.api_key_env, where=f"{place}model {order.model!r}")
+        except EngineError as error:
+            yield error
 
 
 def plan(
@@ -66,7 +89,7 @@ def plan(
     /,
     *,
     flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
-    **options: str,
+    **options: Annotated[str, Parameter(show=False)],
 ) -> int:
     """Say what a run would do; nothing is sent and nothing is stored.
 
@@ -86,17 +109,13 @@ def show_plan(batch: Batch, flags: RunFlags) -> int:
 
 
 async def _plan(batch: Batch, flags: RunFlags) -> int:
-    total = 0
     async with Engine(batch.bench, folder=batch.folder) as engine:
-        for order in batch.orders:
-            forecast = await engine.forecast(order, mode=flags.mode)
-            total += forecast.remaining
-            if flags.json:
-                print(json.dumps({"event": "plan", **forecast.as_dict()}))
-            else:
-                print(forecast.sentence())
+        forecasts = await engine.forecast_orders(batch.orders, mode=flags.mode)
+    for forecast in forecasts:
+        print(json.dumps({"event": "plan", **forecast.as_dict()}) if flags.json else forecast.sentence())
     if not flags.json:
-        print(f"{len(batch.orders)} runs, {total} tasks to do, nothing was sent")
+        total = sum(forecast.remaining for forecast in forecasts)
+        print(f"{counted(len(forecasts), 'run')}, {counted(total, 'task')} to do, nothing was sent")
     return 0
 
 

@@ -9,7 +9,8 @@ import anyio
 from cyclopts import Parameter
 
 from engine.api import Engine
-from engine.cli.flags import RunFlags, project_bench, read_batch
+from engine.cli.batch import project_bench, read_batch
+from engine.cli.flags import RunFlags
 
 LONGEST = 60
 
@@ -20,7 +21,7 @@ def explain(
     /,
     *,
     flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
-    **options: str,
+    **options: Annotated[str, Parameter(show=False)],
 ) -> int:
     """Say whether a run is stored, and which part of its identity sets it apart from the nearest that is.
 

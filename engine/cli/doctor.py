@@ -13,8 +13,8 @@ from typing import Annotated
 import anyio
 from cyclopts import Parameter
 
+from engine.cli.batch import project_bench
 from engine.cli.examination import Finding, Patient, examine
-from engine.cli.flags import project_bench
 from engine.config import Bench
 from engine.environment import Environment, read_environment
 from engine.errors import ConfigError, EndpointError, SolverError, StorageError, UsageError

@@ -73,7 +73,7 @@ def _place(home: Path) -> tuple[str, bool]:
     """The URL of the store, a relative file in it taken from this folder, and whether there can be one."""
     url = ""
     if Path(BENCH).is_file():  # only then: reading it imports half the engine
-        from engine.cli.flags import project_bench
+        from engine.cli.batch import project_bench
 
         url = project_bench().storage.url
     url = url or f"sqlite:///{home / 'engine.db'}"

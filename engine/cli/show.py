@@ -111,3 +111,8 @@ def usd(cost: float | None) -> str:
     if cost is None:
         return "$–"
     return f"${cost:.2f}" if cost == 0 or cost >= SMALLEST_USD else f"${cost:.6f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

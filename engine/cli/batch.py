@@ -1,0 +1,201 @@
+"""What a command line means: a bench.toml with flags laid over it, or one benchmark made of flags."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from engine.cli.flags import RunFlags
+from engine.config import Bench, check_bench, parse_bench
+from engine.errors import ConfigError, UsageError
+from engine.plan import Choice
+from engine.prepare import Order
+from engine.toml_lines import KeyPath, key_lines
+
+DEFAULT_BENCH = "bench.toml"
+TOML = ".toml"
+FLAGS = {"max_cost_usd": "max_cost", "max_duration_s": "max_duration"}
+"""Flags that are called otherwise than their key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What to run: the configuration, the runs, and what relative paths are relative to."""
+
+    bench: Bench
+    orders: tuple[Order, ...]
+    folder: Path
+
+
+def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, str]) -> Batch:
+    """The batch that a command line means.
+
+    Raises:
+        UsageError: the words do not fit together.
+        ConfigError: the file or the flags hold mistakes; all are named.
+    """
+    options = {name.replace("-", "_"): value for name, value in options.items()}
+    if flags.agent:
+        raise UsageError(
+            f"--agent is {flags.agent[0]!r}, and this version runs no agents",
+            hint="name models: --model provider::name",
+        )
+    if solver:
+        if target.endswith(TOML):
+            raise UsageError(f"{target!r} is a batch, and {solver!r} is too much", hint=f"write engine run {target}")
+        bench = _changed(project_bench(flags.set_), flags)
+        return Batch(bench, _direct_orders(target, solver, flags, options), Path.cwd())
+    if target and not target.endswith(TOML):
+        raise UsageError(
+            f"a solver is missing: `engine run {target} SOLVER --model MODEL`",
+            hint=f"a batch is a file that ends with {TOML}",
+        )
+    if options:
+        raise _unknown_flags(options)
+    text, name, folder = read_bench_text(target or DEFAULT_BENCH)
+    bench = _changed(parse_bench(text, name=name, overrides=flags.set_), flags)
+    return Batch(bench, tuple(_orders(bench, flags, _Places(text, name, flags))), folder)
+
+
+def read_bench_text(target: str) -> tuple[str, str, Path]:
+    """Text, name and folder of a bench.toml; where there is none here, of the one that came with the engine.
+
+    Raises:
+        ConfigError: there is no such file, or it is no text.
+    """
+    path = Path(target).expanduser()
+    if not path.is_file() and target == DEFAULT_BENCH:
+        package = Path(__file__).resolve().parent.parent
+        shipped = next(p for p in (package / DEFAULT_BENCH, package.parent / DEFAULT_BENCH) if p.is_file())
+        print("no bench.toml here: running the one that comes with the engine", file=sys.stderr)
+        return shipped.read_text(encoding="utf-8"), DEFAULT_BENCH, Path.cwd()
+    try:
+        return path.read_text(encoding="utf-8"), target, path.resolve().parent
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in Path().glob("*.toml")], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "check the path"
+        raise ConfigError(f"there is no file {target!r}", hint=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{target}: cannot be read: {error}", hint="it must be a text file in UTF-8") from None
+
+
+def project_bench(overrides: Sequence[str] = ()) -> Bench:
+    """The bench.toml of this folder without its benchmarks: providers, limits, storage; the defaults without one.
+
+    Raises:
+        ConfigError: it holds mistakes; all are named.
+    """
+    path = Path(DEFAULT_BENCH)
+    text = read_bench_text(DEFAULT_BENCH)[0] if path.is_file() else ""
+    bench = parse_bench(text, name=DEFAULT_BENCH, overrides=overrides, allow_empty=True)
+    return bench.model_copy(update={"benchmark": ()})
+
+
+def _direct_orders(target: str, solver: str, flags: RunFlags, options: Mapping[str, str]) -> tuple[Order, ...]:
+    if not flags.model:
+        raise UsageError("a model is missing", hint="pass --model provider::name, as --model simulated::calculator")
+    return tuple(
+        Order(
+            dataset=target,
+            solver=solver,
+            model=model,
+            subset=flags.subset or "",
+            options=options,
+            choice=_choice(flags, None, None, 0, 1),
+            tags=flags.tag,
+            api_key_env=flags.api_key_env,
+            check_compatibility=flags.check_compatibility,
+            record=flags.record or flags.record_partial,
+        )
+        for model in dict.fromkeys(flags.model)
+    )
+
+
+def _orders(bench: Bench, flags: RunFlags, places: _Places) -> Sequence[Order]:
+    return [
+        Order(
+            dataset=each.dataset,
+            solver=each.solver,
+            model=model,
+            subset=each.subset if flags.subset is None else flags.subset,
+            options=each.options,
+            choice=_choice(flags, each.limit, each.sample, each.seed, each.repeats),
+            tags=tuple(dict.fromkeys((*each.tags, *flags.tag))),
+            name=each.name,
+            api_key_env=flags.api_key_env,
+            check_compatibility=flags.check_compatibility,
+            record=each.record or flags.record or flags.record_partial,
+            places=places.of(number),
+        )
+        for number, each in enumerate(bench.benchmark)
+        for model in (dict.fromkeys(flags.model) or each.models)
+    ]
+
+
+def _choice(flags: RunFlags, limit: int | None, sample: int | None, seed: int, repeats: int) -> Choice:
+    if flags.limit is not None or flags.sample is not None:
+        limit, sample, seed = flags.limit, flags.sample, flags.seed
+    for name, value in (("limit", limit), ("sample", sample), ("repeats", flags.repeats)):
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} is {value!r}", hint="it must be at least 1")
+    return Choice(limit=limit, sample=sample, seed=seed, repeats=flags.repeats or repeats)
+
+
+class _Places:
+    """Where a file says what a benchmark is made of, for messages: `bench.toml:7`."""
+
+    def __init__(self, text: str, name: str, flags: RunFlags) -> None:
+        self._name = name
+        # What --set or a flag says stands on no line.
+        self._lines = {} if any("benchmark" in each for each in flags.set_) else key_lines(text.removeprefix("\ufeff"))
+        self._flags = flags
+
+    def of(self, number: int) -> dict[str, str]:
+        """The place of each key of the benchmark of this number that the file has."""
+        lines = {path[2]: line for path, line in self._lines.items() if path[:2] == ("benchmark", number) and path[2:]}
+        return {
+            str(key): f"{self._name}:{line}"
+            for key, line in lines.items()
+            if not (key == "models" and self._flags.model)
+        }
+
+
+def _changed(bench: Bench, flags: RunFlags) -> Bench:
+    """The configuration with limits and sampling of the command line laid over it."""
+    table = bench.model_dump(exclude_unset=True)
+    given = {path: value for path, value in _settings(flags).items() if value is not None}
+    for (section, key), value in given.items():
+        table[section] = {**table.get(section, {}), key: value}
+    for model in table.get("models", {}).values():
+        for section, key in given:
+            if section == "sampling":
+                model.get("sampling", {}).pop(key, None)
+    if flags.max_concurrent is not None:
+        for provider in table.get("providers", {}).values():
+            provider.pop("max_concurrent", None)
+    names: dict[KeyPath, str] = {path: f"--{FLAGS.get(path[1], path[1]).replace('_', '-')}" for path in given}
+    return check_bench(table, where="the command line", flags=names, allow_empty=True)
+
+
+def _settings(flags: RunFlags) -> dict[tuple[str, str], object]:
+    """The keys of bench.toml that have a flag of their own, with what the command line says; None where nothing."""
+    return {
+        ("sampling", "temperature"): flags.temperature,
+        ("sampling", "max_tokens"): flags.max_tokens,
+        ("engine", "max_concurrent"): flags.max_concurrent,
+        ("engine", "max_errors"): flags.max_errors,
+        ("engine", "max_cost_usd"): flags.max_cost,
+        ("engine", "max_total_tokens"): flags.max_total_tokens,
+        ("engine", "max_duration_s"): flags.max_duration,
+    }
+
+
+def _unknown_flags(options: Mapping[str, str]) -> UsageError:
+    name = next(iter(options))
+    known = [field.name.rstrip("_") for field in fields(RunFlags)]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean --{near[0]}?" if near else "a solver's options stand in bench.toml: options = { ... }"
+    return UsageError(f"unknown flag --{name}", hint=hint)

@@ -1,0 +1,73 @@
+"""What a command line got wrong -> one message and one hint, in the words of the rest of the engine."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal, get_args, get_origin
+
+from cyclopts import CycloptsError
+from cyclopts.exceptions import (
+    CoercionError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+
+WANTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "Path": "a path"}
+
+
+def explained(error: CycloptsError) -> tuple[str, str]:
+    """Message and hint for what the parser refused."""
+    command = " ".join(["engine", *(error.command_chain or ())])
+    listing = f"`{command} --help` lists what it takes"
+    if isinstance(error, UnknownCommandError):
+        word = (error.unused_tokens or ["?"])[0]
+        known = [name for app in ([error.app] if error.app else []) for name in app if not name.startswith("-")]
+        return f"there is no command {f'{command} {word}'!r}", _nearest(word, known) or f"commands: {', '.join(known)}"
+    if isinstance(error, MissingArgumentError):
+        return _without_value(error, listing)
+    if isinstance(error, UnknownOptionError):
+        word = error.token.keyword or error.token.value
+        known = [name for argument in error.argument_collection for name in argument.names]
+        return f"{command} has no flag {word!r}", _nearest(word, known) or listing
+    if isinstance(error, CoercionError) and error.token is not None:
+        flag = error.token.keyword or (error.argument.name if error.argument is not None else "a word")
+        return f"{flag} is {error.token.value!r}", _wanted(error) or listing
+    if isinstance(error, UnusedCliTokensError):
+        words = " ".join(map(repr, error.unused_tokens or ()))
+        return f"{command} takes fewer words: {words} is too many", listing
+    return str(error).rstrip("."), listing
+
+
+def _without_value(error: MissingArgumentError, listing: str) -> tuple[str, str]:
+    argument = error.argument
+    word = error.keyword or (argument.name if argument is not None else "a word")
+    collection = error.app.assemble_argument_collection() if error.app is not None else ()
+    known = [name for each in collection if not _takes_any(each.names) for name in each.names]
+    if argument is not None and _takes_any(argument.names):  # what is unknown goes to the solver, with its value
+        return f"unknown flag {word}", _nearest(word, known) or f"an option of the solver needs a value: {word} VALUE"
+    if word.startswith("-"):
+        return f"{word} needs a value", f"write {word} VALUE"
+    return f"{word.upper()} is missing", listing
+
+
+def _takes_any(names: Iterable[str]) -> bool:
+    return any("[KEYWORD]" in name for name in names)
+
+
+def _wanted(error: CoercionError) -> str:
+    if error.msg is not None:
+        return str(error.msg)
+    if get_origin(error.target_type) is Literal:
+        return f"it takes one of {', '.join(map(str, get_args(error.target_type)))}"
+    wanted = WANTED.get(getattr(error.target_type, "__name__", ""), "")
+    return f"it takes {wanted}" if wanted else ""
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """A hint at the known word that was probably meant, with `-` and `_` as one; empty where none is near."""
+    by_plain = {each.replace("_", "-"): each for each in known}
+    near = difflib.get_close_matches(word.replace("_", "-"), by_plain, n=1)
+    return f"did you mean {by_plain[near[0]]}?" if near else ""

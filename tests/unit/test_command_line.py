@@ -1,0 +1,126 @@
+"""What a command line gets wrong is told with what was probably meant; help says something."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.cli.app import run_command_line
+
+SUMS = ("run", "generated:3_digit_addition", "ThreeDigitAdditionSolver", "--model", "simulated::calculator")
+GOOD = """
+[[benchmark]]
+dataset = "rows.jsonl"
+solver = "TemplateSolver"
+models = ["simulated::m"]
+options = { prompt = "{input}", target = "{output}" }
+"""
+
+WRONG = {
+    "a misspelt command": (("rnu",), "'engine rnu'", "did you mean run?"),
+    "a misspelt command of a group": (("evaluation", "tabel"), "'engine evaluation tabel'", "did you mean table?"),
+    "a misspelt flag": (("plan", "--limt", "3"), "--limt", "did you mean --limit?"),
+    "a misspelt switch": ((*SUMS, "--ofline"), "--ofline", "did you mean --offline?"),
+    "a misspelt flag of another command": (("simulate", "--prot", "1"), "--prot", "did you mean --port?"),
+    "an option of the solver without a value": ((*SUMS, "--xyzzy"), "--xyzzy", "--xyzzy VALUE"),
+    "a flag without its value": ((*SUMS, "--limit"), "--limit needs a value", "--limit VALUE"),
+    "no whole number": ((*SUMS, "--limit", "1.5"), "--limit is '1.5'", "a whole number"),
+    "no number": ((*SUMS, "--temperature", "hot"), "--temperature is 'hot'", "a number"),
+    "no number, but a float": ((*SUMS, "--max-cost", "nan"), "--max-cost is 'nan'", "a number"),
+    "no percentage": ((*SUMS, "--fail-under", "101"), "--fail-under is '101'", "from 0 to 100"),
+    "none of the choices": (("completion", "tcsh"), "'tcsh'", "bash, zsh, fish"),
+    "a value out of range": ((*SUMS, "--max_concurrent", "0"), "--max-concurrent: ", "engine schema"),
+    "a missing word": (("evaluation", "show"), "EVALUATION is missing", "engine evaluation show --help"),
+    "a word too many": ((*SUMS[:3], "three"), "'three' is too many", "engine run --help"),
+    "a batch with a solver": (("run", "bench.toml", "TemplateSolver"), "'bench.toml' is a batch", "engine run bench"),
+    "a batch that is none": (("check", "rows.jsonl"), "'rows.jsonl' is no batch", ".toml"),
+    "an agent": ((*SUMS, "--agent", "my_agent"), "'my_agent'", "--model"),
+    "an agent without a model": ((*SUMS[:3], "--agent", "my_agent"), "no agents", "--model"),
+    "a bare model without a provider": (("plan", *SUMS[1:4], "gpt-4o"), "'gpt-4o' has no provider", "provider::model"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "rows.jsonl").write_text('{"input": "1 + 1", "output": "2"}\n')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", list(WRONG))
+def test_is_told_with_a_hint_at_what_was_meant(case, capsys):
+    words, said, hint = WRONG[case]
+    assert run_command_line(words) == 2
+    out, err = capsys.readouterr()
+    message, _, hints = err.partition("hint: ")
+    assert said in message
+    assert hint in hints
+    assert (out, err.count("error:")) == ("", 1)
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("benchmark", "run", "-h"), ("cache", "--help")])
+def test_help_is_a_page_without_empty_defaults_or_the_parsers_own_words(words, capsys):
+    assert run_command_line(words) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: engine")
+    assert re.findall(r"default: (?:\"\"|\(\)|None|False|0)\]|\[KEYWORD\]", text) == []
+
+
+def test_the_help_of_run_explains_each_flag_and_ends_with_examples(capsys):
+    run_command_line(("run", "--help"))
+    text = capsys.readouterr().out
+    assert "--option value" in text.lower()
+    assert "engine run bench.toml" in text
+    flags = re.findall(r"│ --([a-z-]+)[^│]*?  +(\S)", text)
+    assert {"model", "limit", "force", "max-cost", "record", "json"} <= {name for name, first in flags if first}
+
+
+@pytest.mark.parametrize("flag", ["--no-check-compatibility", "--nocheck_compatibility", "--check_compatibility=no"])
+def test_a_switch_may_be_turned_off_in_every_spelling(flag, folder, capsys):
+    (folder / "b.toml").write_text(GOOD.replace("TemplateSolver", "ThreeDigitAdditionSolver").replace("options", "#"))
+    assert run_command_line(("check", "b.toml")) == 2
+    assert "b.toml:3: solver 'ThreeDigitAdditionSolver' is not made for" in capsys.readouterr().err
+    assert run_command_line(("check", "b.toml", flag)) == 0
+
+
+def test_all_that_a_batch_gets_wrong_is_told_at_once_with_its_lines(folder, capsys):
+    wrong = [
+        GOOD.replace("rows.jsonl", "row.jsonl"),
+        GOOD.replace("TemplateSolver", "TemplatSolver"),
+        GOOD.replace("simulated::m", "openai::gpt"),
+    ]
+    text = "".join(wrong) + '[storage]\nurl = "mysql://x"\n'
+    (folder / "b.toml").write_text(text)
+    line = {name: text[: text.index(name)].count("\n") + 1 for name in ("row.jsonl", "TemplatSolver", "openai::gpt")}
+    assert run_command_line(("check", "b.toml")) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"b.toml:{line['row.jsonl']}: dataset 'row.jsonl' is not there" in err
+    assert f"b.toml:{line['TemplatSolver']}: there is no solver 'TemplatSolver'; did you mean 'TemplateSolver'" in err
+    assert f"b.toml:{line['openai::gpt']}: model 'openai::gpt' needs a key in OPENAI_API_KEY" in err
+    assert "'mysql'" in err
+    (folder / "b.toml").write_text("".join(wrong[:2]))
+    assert run_command_line(("plan", "b.toml")) == 2
+    err = capsys.readouterr().err
+    assert "'row.jsonl'" in err
+    assert "'TemplatSolver'" in err
+
+
+def test_check_looks_at_what_the_flags_make_of_the_file(folder, capsys):
+    (folder / "b.toml").write_text(GOOD)
+    assert run_command_line(("check", "b.toml", "--set", "benchmark.limit=0")) == 2
+    assert "--set benchmark.limit=0" in capsys.readouterr().err
+    assert run_command_line(("check", "b.toml", "--json", "--repeats", "3")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["tasks"] for line in lines] == [3]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_a_script_that_knows_commands_and_flags(shell, capsys):
+    assert run_command_line(("completion", shell)) == 0
+    script = capsys.readouterr().out
+    assert "evaluation" in script
+    assert "max-concurrent" in script
