@@ -8,6 +8,7 @@
     ├── EndpointError      an endpoint or key is unusable                          exit 3
     ├── BudgetError        the money, token or time limit is reached               exit 4
     ├── StorageError       results cannot be read or written                       exit 5
+    ├── ProofError         a bundle is damaged, or was changed                     exit 1
     ├── TaskError          this task has no score; it is recorded, the run goes on
     │   ├── CallError      the endpoint gave nothing usable, after all attempts
     │   ├── NotStoredError an offline run asked for a completion that is not stored
@@ -90,6 +91,12 @@ class StorageError(EngineError):
 
     code = "storage"
     exit_code = 5
+
+
+class ProofError(EngineError):
+    """A bundle is damaged, was changed, or cannot be replayed."""
+
+    code = "proof"
 
 
 class TaskError(EngineError):

@@ -127,7 +127,7 @@ class Opener:
             model=asked.model,
             desk=asked.desk,
             parts=parts,
-            record=prepared.record(parts, asked.model, generation=generation, now=time.time()),
+            record=prepared.record(parts, asked.model, generation=generation, now=time.time(), fixed=asked.fixed),
             fixed=asked.fixed,
             price=asked.price,
             others=others,

@@ -70,8 +70,12 @@ class Prepared:
             "scorers": dict(self.code.scorers),
         }
 
-    def record(self, parts: Mapping[str, Any], model: ModelName, *, generation: int, now: float) -> RunRecord:
-        """The run as it is stored."""
+    def record(
+        self, parts: Mapping[str, Any], model: ModelName, *, generation: int, now: float, fixed: Mapping[str, Any]
+    ) -> RunRecord:
+        """The run as it is stored; its environment also says what was asked for, so that it can be replayed."""
+        solver = self.order.solver
+        asked = {"solver": solver if isinstance(solver, str) else "", "sampling": dict(fixed)}
         name = self.solver.evaluation_name()
         return plan.record(
             parts,
@@ -87,7 +91,7 @@ class Prepared:
             model=model.model,
             provider=model.provider or model.base_url,
             agent="",
-            environment=json.dumps({**environment(), "dataset_rows": len(self.rows)}),
+            environment=json.dumps({**environment(), "dataset_rows": len(self.rows), "asked": asked}),
             tags=self.order.tags,
             created_at=now,
         )
@@ -113,7 +117,16 @@ def _prepared(order: Order, *, folder: Path, home: Path) -> Prepared:
     from engine.data.reference import open_dataset
 
     found = order.solver if isinstance(order.solver, type) else find_solver(order.solver, folder=folder)
-    dataset = open_dataset(order.dataset, subset=order.subset, folder=folder, home=home)
+    return prepare_on(order, found, open_dataset(order.dataset, subset=order.subset, folder=folder, home=home))
+
+
+def prepare_on(order: Order, found: type[Any], dataset: Dataset) -> Prepared:
+    """The same for a solver that was found and a dataset that was opened.
+
+    Raises:
+        DatasetError: the dataset is empty, or does not fit the solver.
+        SolverError: the solver cannot be built.
+    """
     custom = getattr(found, "scoring_method", "") == "Custom"
     given = str(dataset.path) if custom and dataset.path is not None and dataset.path.is_dir() else dataset
     solver, options = build_solver(found, dataset=given, model=order.model, agent="", options=order.options)

@@ -12,12 +12,12 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
 
-from engine.calls.desk import CallDesk, Served
+from engine.calls.desk import Served
 from engine.calls.keys import draw_key, draws_are_shared, encode_body, request_hash
 from engine.calls.sender import Line
 from engine.errors import CallError, DrainError, EngineError, NotStoredError, SolverError, StorageError
@@ -28,6 +28,19 @@ LAST_LINES = 12
 """Of a solver's traceback, how many lines are kept with the task."""
 
 
+class Desk(Protocol):
+    """Where a task's calls go: to a provider, or to replies that were kept."""
+
+    @property
+    def identity(self) -> str:
+        """What request keys hold of the provider."""
+        ...
+
+    async def complete(self, request: Request, line: Line) -> Served:
+        """The completion of this request; see `engine.calls.desk.CallDesk`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What the tasks of a run have in common."""
@@ -36,7 +49,7 @@ class Setting:
     solver: Solver
     solves_async: bool
     """Whether `solve` runs on the loop; looked up once."""
-    desk: CallDesk
+    desk: Desk
     line: Line
     model: str
     provider: str
@@ -151,7 +164,7 @@ class TaskScope:
         body = {"model": setting.model, "messages": messages}
         body.update((name, _plain(chosen[name])) for name in sorted(chosen) if chosen[name] is not None)
         encoded = encode_body(body)
-        request = request_hash(setting.desk.sender.endpoint.identity, encoded)
+        request = request_hash(setting.desk.identity, encoded)
         nth = self._drawn.get(request, 0)
         self._drawn[request] = nth + 1
         key = draw_key(request, repeat=self.repeat, nth=nth, scope=self._draw_scope(shared=draws_are_shared(body)))

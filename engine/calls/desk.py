@@ -68,6 +68,11 @@ class CallDesk:
         self._wall_clock = wall_clock
         self._flights: dict[str, Flight] = {}
 
+    @property
+    def identity(self) -> str:
+        """What request keys hold of the provider."""
+        return self.sender.endpoint.identity
+
     async def complete(self, request: Request, line: Line) -> Served:
         """The completion of this request: stored, shared with an equal call in flight, or bought.
 

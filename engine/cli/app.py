@@ -66,6 +66,7 @@ def build_app() -> App:
         ("bench", "check", "Check a bench.toml and everything it names.", RUNNING),
         ("endpoints", "simulate", "Serve made-up answers on loopback.", SERVING),
         ("endpoints", "replay", "Serve recorded answers on loopback.", SERVING),
+        ("proof", "verify", "Replay the scoring of a bundle; nothing is sent.", RESULTS),
         ("bench", "schema", "Print the JSON schema of bench.toml.", SETTING_UP),
         ("doctor", "doctor", "Say what this machine has, and what a provider takes.", SETTING_UP),
         ("completion", "completion", "Print what makes a shell complete commands and flags.", SETTING_UP),
@@ -142,6 +143,7 @@ def _evaluation() -> App:
         ("evaluation_change", "hide", "hide", "Hide evaluations; nothing is deleted."),
         ("evaluation_change", "unhide", "unhide", "Show them again."),
         ("evaluation_export", "export", "export", "Write jsonl, csv, parquet, inspect or html."),
+        ("proof", "bundle", "bundle", "Write one file from which the scoring can be replayed."),
     ):
         group.command(f"engine.cli.{module}:{attribute}", name=name, help=help_)
     view = App(name="view", help="Views of the table by name.")

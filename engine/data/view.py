@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -68,6 +69,15 @@ class DatasetView:
             IndexError: there is no such row.
         """
         return self._rows.read(indices)
+
+    def wrapped(self, wrap: Callable[[str, Rows], Rows]) -> DatasetView:
+        """The same view with each split's rows behind `wrap(name, rows)`; the chosen split has the name ""."""
+
+        def other(name: str) -> Rows:
+            return wrap(name, self._source.split(name))
+
+        splits = {name: partial(other, name) for name in self._source.splits}
+        return DatasetView(replace(self._source, splits=splits), wrap("", self._rows), subset=self.subset)
 
     def datum_id(self, row: Mapping[str, Any]) -> str:
         """How the dataset names a row; empty where it does not."""

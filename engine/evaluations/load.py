@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from engine.data.entries import is_part, pick_version, registry_folder
 from engine.errors import UsageError
+from engine.evaluations.entry import MALFORMED, METRICS, is_shown, read_evaluation
 from engine.evaluations.evaluation import (
-    FRACTION,
     REPLACED,
     Evaluation,
     EvaluationStore,
@@ -21,9 +19,10 @@ from engine.evaluations.evaluation import (
     metric_of,
 )
 
-EVALUATION, METRICS = "evaluation.json", "metrics.json"
 PREFIX_LENGTH = 2
 """A shorter beginning of an id is no reference to it."""
+MOST_TOLD = 5
+"""Metrics of an entry that are left out, of which each is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,51 +124,16 @@ def _from_registry(root: Path, known: set[str], warnings: list[str]) -> Iterator
         if folder is None or f"{namespace}/{name}/{folder.name}" in known or not (folder / METRICS).is_file():
             continue
         try:
-            found = read_entry(folder)
-            yield found if _shown(folder) else replace(found, hidden=1)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            warnings.append(f"entry {namespace}/{name}/{folder.name} is left out: {type(error).__name__} {error}")
-
-
-def read_entry(folder: Path) -> Evaluation:
-    """The evaluation in a folder of the registry: ours, or one with nothing but the seed's metrics.json.
-
-    Raises:
-        OSError, ValueError, TypeError, KeyError, AttributeError: it is malformed.
-    """
-    name = "/".join(folder.parts[-3:])
-    if (folder / EVALUATION).is_file():
-        return _ours(json.loads((folder / EVALUATION).read_bytes()), name)
-    flat = json.loads((folder / METRICS).read_bytes())
-    about = flat.pop("evaluated_entry_metadata", {})
-    metrics = [_seed_metric(key, value) for key, value in flat.items()]
-    return Evaluation(
-        evaluation_id="e" + blake2b(name.encode(), digest_size=5).hexdigest(),
-        name=name,
-        about={str(key): str(value) for key, value in about.items() if value},
-        created_at=(folder / METRICS).stat().st_mtime,
-        metrics={metric.name: metric for metric in metrics},
-    )
-
-
-def _shown(folder: Path) -> bool:
-    """Whether the entry's own metadata lets it be seen."""
-    metadata = json.loads((folder / "metadata.json").read_bytes())
-    return metadata.get("show_entry", True) is not False
-
-
-def _ours(found: Mapping[str, Any], name: str) -> Evaluation:
-    row = {**found, "name": name, "options": json.dumps(found["options"])}
-    metrics = [Metric(**{**each, "tags": tuple(each["tags"])}) for each in found["metrics"]]
-    return evaluation_of(row, {metric.name: metric for metric in metrics})
-
-
-def _seed_metric(name: str, value: Any) -> Metric:
-    """A figure of the seed, which is a percentage where it is one that a mean can be; its n is not known."""
-    number = float(value)
-    if 0 <= number <= 100:
-        return Metric(name=name, value=number / 100, unit=FRACTION, higher_is_better=True)
-    return Metric(name=name, value=number, higher_is_better=True)
+            found, left_out = read_evaluation(folder)
+            shown = is_shown(folder)
+        except MALFORMED as error:
+            why = f"{type(error).__name__} {error!s:.200}"
+            warnings.append(f"entry {namespace}/{name}/{folder.name} is left out: {why}")
+        else:
+            warnings += left_out[:MOST_TOLD]
+            if len(left_out) > MOST_TOLD:
+                warnings.append(f"{len(left_out) - MOST_TOLD} more metrics of {namespace}/{name} are left out")
+            yield found if shown else replace(found, hidden=1)
 
 
 def _hidden_things(root: Path) -> list[dict[str, str]]:
@@ -183,7 +147,7 @@ def _hidden_things(root: Path) -> list[dict[str, str]]:
             metadata = json.loads((folder / "metadata.json").read_bytes()) if folder is not None else {}
             if metadata.get("category") in ("agent", "model") and metadata.get("show_entry") is False:
                 hidden.append({"category": metadata["category"], "namespace": namespace, "name": name})
-        except (OSError, ValueError, AttributeError):
+        except MALFORMED:
             continue  # what cannot be read hides nothing; the registry's own commands tell of it
     return hidden
 

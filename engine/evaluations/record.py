@@ -25,6 +25,7 @@ import anyio.to_thread
 from engine import registry
 from engine.data.entries import is_part, pick_version, registry_folder
 from engine.errors import StorageError, UsageError
+from engine.evaluations.entry import EVALUATION, METADATA, METRICS
 from engine.evaluations.evaluation import FRACTION, Evaluation, EvaluationStore, Metric
 from engine.evaluations.figures import run_figures
 from engine.evaluations.names import about_run, entry_key, next_version
@@ -34,7 +35,6 @@ from engine.ports import Dataset
 from engine.records import RunRecord, Selection, Tally
 from engine.report import RunReport
 
-EVALUATION, METRICS = "evaluation.json", "metrics.json"
 CATEGORY = "evaluation"
 TAG = re.compile(r"[a-zA-Z0-9_\-]+")
 """Tags that an entry can have; others are in evaluation.json and in the store alone."""
@@ -161,7 +161,7 @@ def _details(finished: FinishedRun, git: Mapping[str, Any]) -> dict[str, Any]:
         "sampling": json.loads(run.sampling),
         "identity": run.identity,
         "generation": run.generation,
-        "environment": json.loads(run.environment),
+        "environment": {name: each for name, each in json.loads(run.environment).items() if name != "asked"},
         "git": dict(git),
         "cut": report.cut,
         "score_low": report.score_low,
@@ -266,7 +266,7 @@ def _write(folder: Path, placed: Evaluation) -> None:
         "details": {"evaluation_id": placed.evaluation_id, "run_id": placed.run_id},
         "show_entry": True,
     }
-    for name, value in ((METRICS, flat), (EVALUATION, placed.as_dict()), ("metadata.json", metadata)):
+    for name, value in ((METRICS, flat), (EVALUATION, placed.as_dict()), (METADATA, metadata)):
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         (folder / name).write_text(text + "\n", encoding="utf-8")
 

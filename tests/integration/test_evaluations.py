@@ -169,6 +169,36 @@ async def test_one_malformed_entry_never_breaks_the_table(store, home):
     assert seeds.metrics["mbpp"].value == pytest.approx(0.262)
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('{"a": NaN, "b": 5}', ["b"]),
+        ('{"a": {"x": 1}, "b": "80.44"}', ["b"]),
+        ('{"a": true, "b": 1e999, "c": 7}', ["c"]),
+        ('{"a": %s, "b": 5}' % ("9" * 400), ["b"]),
+        ('{"a": 5, "evaluated_entry_metadata": null}', ["a"]),
+        ('{"a": 5, "evaluated_entry_metadata": {"model": "\\ud800"}}', ["a"]),
+        ('{"a": 5, "evaluated_entry_metadata": "m"}', None),
+        ("[" * 100_000, None),
+        ('{"a": %s}' % ("9" * 6000), None),
+        ("[1]", None),
+        ("\x00", None),
+    ],
+)
+def test_what_is_no_figure_is_left_out_and_what_is_one_stays(home, capsys, text, kept):
+    for name, content in (("odd", text), ("sound", '{"mbpp": 26.2}')):
+        folder = home / "registry" / "alomonos.near" / name / "0.1.0"
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(content)
+        (folder / "metadata.json").write_text("{}")
+    assert run_command_line(["evaluation", "list", "--format", "json"]) == 0
+    told = capsys.readouterr()
+    found = {each["name"].split("/")[1]: [m["name"] for m in each["metrics"]] for each in json.loads(told.out)}
+    assert found == {"sound": ["mbpp"]} | ({"odd": kept} if kept else {})
+    assert ("is left out" in told.err) == (kept != ["a"])
+    assert run_command_line(["evaluation", "table"]) == 0
+
+
 async def test_hidden_models_hide_their_evaluations(store, home):
     await record(store, "r1", SCORES, home=home)
     folder = home / "registry" / "near.ai" / "m" / "1.0.0"
