@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -27,6 +27,7 @@ from engine.errors import (
     EndpointError,
     EngineError,
     SolverError,
+    StorageError,
     UsageError,
     one_error,
     together,
@@ -56,6 +57,14 @@ __all__ = ["Choice", "Engine", "Mode", "Order", "RunReport"]
 EVENTS_HELD = 10_000
 """Events that wait for a slow listener; further task events are dropped for it, others never are."""
 EVERY_OUTCOME = frozenset(Outcome)
+
+
+@dataclass(slots=True)
+class _End:
+    """What became of one order: its report, or why there is none."""
+
+    report: RunReport | None = None
+    mistake: EngineError | None = None
 
 
 class Engine:
@@ -155,18 +164,36 @@ class Engine:
         known = await self._know_all(orders, mode)
         opened = [await self._opener.open(each, mode, ended=self._task_ended) for each in known]
         streams = {each.run.stream for each in opened}
+        ends: list[_End] = [_End() for _ in opened]
         self._streams |= streams
         try:
             await self._begin(opened, mode)
+            limit_s = self.bench.engine.max_duration_s
             with one_error():
-                async with watched(self._watched(opened), self._tell, max_duration_s=self.bench.engine.max_duration_s):
-                    await run_all([each.run for each in opened])
+                async with (
+                    watched(self._watched(opened), self._tell, max_duration_s=limit_s),
+                    anyio.create_task_group() as group,
+                ):
+                    for each, end in zip(opened, ends, strict=True):
+                        group.start_soon(self._drive, each, mode, end)
         finally:
             self._streams -= streams
             with anyio.CancelScope(shield=True):
                 for each in opened:
                     await close_solver(each.known.prepared.solver)
-        return [await self._report(each, mode) for each in opened]
+        if mistakes := [end.mistake for end in ends if end.mistake is not None]:
+            raise together(mistakes)
+        return [end.report for end in ends if end.report is not None]
+
+    async def _drive(self, opened: Opened, mode: Mode, end: _End) -> None:
+        """Run one order to its report, which does not wait for the others; nor does what is wrong with it end them."""
+        await run_all([opened.run])
+        try:
+            end.report = await self._report(opened, mode)
+        except StorageError:
+            raise
+        except EngineError as error:
+            end.mistake = error
 
     async def _know_all(self, orders: Sequence[Order], mode: Mode) -> list[Known]:
         """Every order prepared; what is wrong with any of them is told at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.errors import SolverError
 from engine.ports import Store
 from engine.records import Outcome, RunRecord, Selection, Tally, TaskResult
 from engine.scoring.metrics import repeat_metrics
@@ -71,8 +72,14 @@ async def _custom(solver: Any, store: Store, record: RunRecord, selection: Selec
         for result in chunk
         if result.outcome.counted and (result.key.datum_index, result.key.repeat) in selection
     ]
-    computed: Mapping[str, Any] = solver.get_evaluation_metrics(solved) if solved else {}
-    return computed
+    try:
+        computed = solver.get_evaluation_metrics(solved) if solved else {}
+        return {str(name): value for name, value in computed.items()}
+    except Exception as error:
+        raise SolverError(
+            f"solver {record.solver!r}: get_evaluation_metrics failed: {type(error).__name__}: {error}",
+            hint="mend it and run again: what was bought is kept",
+        ) from error
 
 
 async def _means(store: Store, record: RunRecord, selection: Selection) -> dict[str, float]:

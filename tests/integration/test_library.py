@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from engine import Engine
-from engine.api import Choice
+from engine.api import Choice, Order
 from engine.endpoints.server import Answer
+from engine.errors import SolverError
 from engine.events import RunEnded, RunStarted, TaskEnded
 from tests.support import ROOT, adds, rows, scripted, sums
 
@@ -213,3 +214,105 @@ async def test_a_choice_that_means_nothing_is_refused_before_anything_is_sent(tm
                 choice=Choice(limit=1, sample=1),
             )
     assert server.stats.requests == 0
+
+
+WAITING = """
+from engine import SolverStrategy
+
+
+class Waits(SolverStrategy):
+    def __init__(self, dataset_ref, model="", agent="", *, gate):
+        super().__init__(model, agent)
+        self.gate = gate
+
+    def evaluation_name(self):
+        return "waits"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    async def solve(self, datum):
+        await self.gate()
+        return True
+"""
+
+
+async def test_a_run_is_told_of_when_it_ends_and_not_when_all_have_ended(tmp_path):
+    data = rows(tmp_path / "sums.jsonl", sums(4))
+    (tmp_path / "waits.py").write_text(WAITING)
+    told = anyio.Event()
+
+    class Gate:
+        """An option that says nothing about itself, and opens when the other run was told of."""
+
+        def __repr__(self) -> str:
+            return "gate"
+
+        async def __call__(self) -> None:
+            await told.wait()
+
+    async with scripted(adds) as (server, _), Engine(storage=storage(tmp_path), folder=tmp_path) as engine:
+        model = f"{server.base_url}::m"
+        orders = [
+            Order(dataset=str(data), solver="waits.py", model=model, options={"gate": Gate()}),
+            Order(dataset=str(data), solver="TemplateSolver", model=model, options=TEMPLATE),
+        ]
+        async with engine.events() as events, anyio.create_task_group() as group:
+
+            async def listen() -> None:
+                async for event in events:
+                    if isinstance(event, RunEnded):
+                        told.set()
+                        return
+
+            group.start_soon(listen)
+            with anyio.fail_after(60):
+                reports = await engine.run_orders(orders)
+    assert [(report.benchmark[:5], report.score) for report in reports] == [("waits", 1.0), ("templ", 1.0)]
+
+
+METRICS = """
+from engine import SolverStrategy
+from solvers import SolverScoringMethod
+
+
+class Custom(SolverStrategy):
+    scoring_method = SolverScoringMethod.Custom
+
+    def evaluation_name(self):
+        return "custom"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    def get_custom_tasks(self):
+        return [{"q": f"{n} + 1"} for n in range(6)]
+
+    async def solve(self, datum):
+        return bool(await self.start_inference_session("q").run_task(datum["q"])), {}
+
+    def get_evaluation_metrics(self, tasks_results):
+        return {"average": BROKEN}
+"""
+
+
+async def test_metrics_that_fail_end_no_other_run_and_once_mended_nothing_is_sent_again(tmp_path):
+    data = rows(tmp_path / "sums.jsonl", sums(5))
+    solver = tmp_path / "custom.py"
+    solver.write_text(METRICS)
+    async with scripted(adds) as (server, _), Engine(storage=storage(tmp_path), folder=tmp_path) as engine:
+        model = f"{server.base_url}::m"
+        orders = [
+            Order(dataset=str(data), solver="custom.py", model=model),
+            Order(dataset=str(data), solver="TemplateSolver", model=model, options=TEMPLATE),
+        ]
+        async with engine.events() as events:
+            with pytest.raises(SolverError, match="get_evaluation_metrics failed: NameError"):
+                await engine.run_orders(orders)
+            told = [events.receive_nowait() for _ in range(events.statistics().current_buffer_used)]
+        assert [event.report.score for event in told if isinstance(event, RunEnded)] == [1.0]
+        sent = server.stats.requests
+        solver.write_text(METRICS.replace("BROKEN", "100"))
+        (report, _) = await engine.run_orders(orders)
+    assert report.metrics == {"custom/average": 100}
+    assert sent == server.stats.requests > 0
