@@ -14,7 +14,7 @@ from engine.records import Score
 from engine.scoring.apart import check_not_apart
 from engine.scoring.math import extract_math, last_boxed, same_math_apart
 from engine.scoring.thoughts import spoken
-from solvers.rows import text_of, unread
+from solvers.rows import Row, text_of, unread
 from solvers.strategy import SolverStrategy
 
 STEPWISE = "{problem}\nPlease reason step by step, and put your final answer within \\boxed{{}}."
@@ -51,14 +51,13 @@ class MATH500SolverStrategy(SolverStrategy):
         An answer that takes too long to compare is failed, with `gave_up` in its info: it is not the reference's text.
 
         Raises:
-            SolverError: the row lacks `problem` or `answer`.
+            SolverError: the row lacks `problem`, or both `answer` and a `solution` with a box.
         """
         problem = text_of(datum, "problem", solver=self.name)
-        wanted = text_of(datum, "answer", solver=self.name)
+        wanted = self.answer_of(datum)
+        groups = {"subject": datum.get("subject") or datum.get("type"), "level": datum.get("level")}
         tags = tuple(
-            f"{name}/{str(datum[name]).removeprefix('Level ').strip()}"
-            for name in ("subject", "level")
-            if datum.get(name) is not None
+            f"{name}/{str(value).removeprefix('Level ').strip()}" for name, value in groups.items() if value is not None
         )
         session = self.start_inference_session(problem[:60])
         text = await session.run_task(STEPWISE.format(problem=problem))
@@ -71,3 +70,12 @@ class MATH500SolverStrategy(SolverStrategy):
         same = await same_math_apart(given, wanted)
         info = {"expected": wanted, **({"gave_up": True} if same is None else {})}
         return Score(value=float(bool(same)), answer=given, tags=tags, info=info)
+
+    def answer_of(self, datum: Row) -> str:
+        """The row's `answer`; of the whole of MATH, which has none, what the box in its `solution` holds.
+
+        Raises:
+            SolverError: the row has neither.
+        """
+        boxed = last_boxed(str(datum.get("solution") or "")) if datum.get("answer") is None else None
+        return boxed or text_of(datum, "answer", solver=self.name)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,8 @@ def _resolve(repository: str, revision: str | None) -> str | None:
 def _prepare(repository: str, revision: str | None, config: str) -> Any:
     import datasets
 
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     try:
         # The prefix keeps a folder owner/name in the current folder from being taken in its place.
         builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", name=config or None, revision=revision)

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from engine.data.catalogue import CATALOGUE, catalogued, open_catalogued
 from engine.data.entries import all_entries, matching, references, registry_folder
 from engine.data.files import data_files
 from engine.data.local import open_path
@@ -25,7 +26,8 @@ def open_dataset(
     """The dataset that a reference means, its chosen split parsed and hashed once; blocking.
 
     In this order: `generated:NAME` · `hf:owner/name[@revision]` · a file or folder, relative to `folder` ·
-    a registry entry below `home` (`ns/name/version`, `ns/name`, a bare unique name). `subset` names a split.
+    a registry entry below `home` (`ns/name/version`, `ns/name`, a bare unique name) · a well-known benchmark
+    of the catalogue (`mbpp`, `near.ai/mbpp/1.0.0`). `subset` names a split.
     What was found is kept in `cache` (`home/cache/datasets`), so that a file which did not change is not
     parsed again.
 
@@ -52,6 +54,8 @@ def _find(reference: str, *, subset: str, folder: Path, home: Path, cache: Path)
     if len(entries) > 1:
         names = listed(entry.reference for entry in entries)
         raise DatasetError(f"dataset {reference!r} can be any of {names}", hint="name it in full")
+    if not entries and (known := catalogued(reference)):
+        return open_catalogued(known, subset=subset)
     if not entries:
         raise _not_found(reference, path, home)
     entry = entries[0]
@@ -82,7 +86,12 @@ def _not_found(reference: str, path: Path, home: Path) -> DatasetError:
     siblings = path.parent
     beside = [each.name for each in data_files(siblings)] if _exists(siblings) and siblings.is_dir() else []
     prefix = reference[: len(reference) - len(path.name)] if reference.endswith(path.name) else ""
-    known = [*(prefix + name for name in beside), *references(all_entries(home)), "generated:3_digit_addition"]
+    known = [
+        *(prefix + name for name in beside),
+        *references(all_entries(home)),
+        "generated:3_digit_addition",
+        *CATALOGUE,
+    ]
     return DatasetError(
         f"dataset {reference!r} is not there: no file or folder {path}, and no entry in {registry_folder(home)}",
         hint=near(reference, known) or "engine registry list shows what is there; hf:owner/name asks the hub",
