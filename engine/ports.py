@@ -112,6 +112,17 @@ class Store(Protocol):
         """Keep the failed attempts and give the claim back."""
         ...
 
+    async def prunable(self, *, before: float, model: str = "") -> Mapping[str, Any]:
+        """What `prune` would take away: `completions`, about how many `bytes`, and what they cost in `cost_usd`."""
+        ...
+
+    async def prune(self, *, before: float, model: str = "") -> int:
+        """Take away completions bought before this second since 1970, of this model or all; how many there were.
+
+        Runs, tasks and evaluations stay. A run that needs one of these completions again buys it again.
+        """
+        ...
+
     async def stats(self) -> Mapping[str, Any]:
         """Counts, tokens, cost and bytes of what is stored, by name."""
         ...

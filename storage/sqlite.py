@@ -10,7 +10,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,15 @@ class SqliteStore(BatchedStore):
         log = self._path.with_name(self._path.name + "-wal")
         sizes = [file.stat().st_size for file in (self._path, log) if file.exists()]
         return {**await super().stats(), "path": str(self._path), "bytes": sum(sizes)}
+
+    async def prune(self, *, before: float, model: str = "") -> int:
+        """As `BatchedStore.prune`; the file gives its room back."""
+        pruned = await super().prune(before=before, model=model)
+        if pruned:
+            vacuum = Patience(diagnose=self._diagnose, busy_wait_s=5.0, full_wait_s=0.0)
+            with suppress(StorageError):  # others are at work: what is stored next takes the room
+                await vacuum(lambda: self._writing.run(lambda connection: connection.execute("VACUUM").fetchall()))
+        return pruned
 
     # Connections ------------------------------------------------------------------------------------------------
 

@@ -70,6 +70,17 @@ BODIES = """
 SELECT calls.id, calls.request_key, bodies.request, bodies.response, bodies.text, bodies.extras, bodies.hash
 FROM calls LEFT JOIN bodies ON bodies.id = calls.id WHERE calls.id > $1 ORDER BY calls.id LIMIT $2"""
 
+_OLD = "created_at < $1 AND ($2 = '' OR model = $2 OR provider || '::' || model = $2)"
+PRUNABLE = f"""
+SELECT count(*), sum(length(request) + length(response) + length(text) + length(extras)), sum(cost_usd), count(cost_usd)
+FROM completions WHERE {_OLD}"""
+OLD_KEYS = f"SELECT request_key FROM calls WHERE {_OLD} ORDER BY id LIMIT $3"
+_OF_KEYS = "WHERE request_key IN (SELECT key FROM {KEYS_1})"
+DELETE_BODIES = f"DELETE FROM bodies WHERE id IN (SELECT id FROM calls {_OF_KEYS})"
+DELETE_CALLS = f"DELETE FROM calls {_OF_KEYS}"
+DELETE_LOOSE_ATTEMPTS = """
+DELETE FROM attempts WHERE started_at < $1 AND request_key NOT IN (SELECT request_key FROM calls)"""
+
 # Tasks -----------------------------------------------------------------------------------------------------------
 
 TASK_COLUMNS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -24,6 +24,8 @@ from .nodes import TTL_S, Node, is_gone, this_node
 from .reading import Query
 from .rows import attempt_rows, clean, completion_rows, run_row, size_of, task_row
 from .statements import Dialect
+
+_PRUNED_AT_ONCE = 1_000
 
 
 class Kind(Enum):
@@ -117,6 +119,29 @@ class BatchedStore(Evaluations, Store):
         """Keep the failed attempts and give the claim back."""
         key = clean(key)
         await self._write(Kind.RELEASE, ([key], attempt_rows(key, attempts)))
+
+    async def prunable(self, *, before: float, model: str = "") -> Mapping[str, Any]:
+        """What `prune` would take away: `completions`, about how many `bytes`, and what they cost in `cost_usd`.
+
+        Args:
+            before: seconds since 1970; what was bought earlier is meant.
+            model: only of this one, as `name` or `provider::name`.
+        """
+        [(n, size, cost, priced)] = await self._ask(statements.PRUNABLE, before, clean(model))
+        return {"completions": n, "bytes": int(size or 0), "cost_usd": (cost or 0.0) if priced == n else None}
+
+    async def prune(self, *, before: float, model: str = "") -> int:
+        """Take completions away, with their attempts and those of calls that failed as long ago; how many there were.
+
+        Runs, tasks and evaluations stay. A run that needs one of these completions again buys it again.
+        """
+        pruned = 0
+        while rows := await self._ask(statements.OLD_KEYS, before, clean(model), _PRUNED_AT_ONCE):
+            keys = (json.dumps([key for (key,) in rows]),)
+            await self._run((statements.DELETE_BODIES, keys), (statements.DELETE_CALLS, keys))
+            pruned += len(rows)
+        await self._run((statements.DELETE_LOOSE_ATTEMPTS, (before,)))
+        return pruned
 
     async def _write(self, kind: Kind, payload: Any, size: int = 100) -> Any:
         if self._writer is None:

@@ -118,6 +118,7 @@ def _cache() -> App:
         ("explain", "Say what sets a run apart from stored ones."),
         ("stats", "Count what is stored."),
         ("verify", "Check stored bodies against their hashes."),
+        ("prune", "Take old completions away."),
     ):
         group.command(f"engine.cli.cache:{name}", name=name, help=help_)
     return group

@@ -27,6 +27,7 @@ SWITCHES = frozenset(
         "show-all",
         "show-latest-version",
         "verbose",
+        "yes",
     }
 )
 """Flags that are true or false; the seed writes the value behind them as a word of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any
 
 import anyio
@@ -10,9 +11,12 @@ from cyclopts import Parameter
 
 from engine.api import Engine
 from engine.cli.batch import project_bench, read_batch
-from engine.cli.flags import RunFlags
+from engine.cli.flags import RunFlags, number
+from engine.cli.show import counted, usd
+from engine.errors import UsageError
 
 LONGEST = 60
+DAY_S = 86_400
 
 
 def explain(
@@ -76,6 +80,45 @@ def verify() -> int:
         print(f"{key}\tthe stored body is not what was received")
     print(f"{len(broken)} broken bodies")
     return 5 if broken else 0
+
+
+def prune(
+    *,
+    older_than: Annotated[float, Parameter(converter=number)],
+    model: str = "",
+    yes: Annotated[bool, Parameter(negative=())] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Take old completions away; without --yes, only say how many there are and what they cost.
+
+    Scores stay: runs, tasks and evaluations are kept. A run that needs one of these completions again, as
+    --regrade does, has to buy it again.
+
+    Args:
+        older_than: days since they were bought; 0 is all.
+        model: only of this one, as name or provider::name.
+        yes: do it.
+        json_: print one JSON object in place of a line for people.
+    """
+    if older_than < 0:
+        raise UsageError(f"--older-than is {older_than:g}", hint="it takes days, from 0 on")
+    before = time.time() - older_than * DAY_S
+
+    async def work() -> dict[str, Any]:
+        async with Engine(project_bench()) as engine:
+            found = dict(await engine.store.prunable(before=before, model=model))
+            if yes:
+                await engine.store.prune(before=before, model=model)
+            return found
+
+    found = anyio.run(work)
+    if json_:
+        print(json.dumps({"event": "prune", "done": yes, **found}))
+        return 0
+    megabytes = f"about {found['bytes'] / 1e6:.1f} MB"
+    what = f"{counted(found['completions'], 'completion')}, {megabytes}, {usd(found['cost_usd'])} when bought"
+    print(f"pruned {what}" if yes else f"{what}: --yes takes them away, and a run that needs one buys it again")
+    return 0
 
 
 def _part(name: str, ours: Any, theirs: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def _whole(type_: Any, tokens: Sequence[Any]) -> int:  # noqa: ARG001 - the pars
         raise ValueError("it takes a whole number") from None
 
 
-def _number(type_: Any, tokens: Sequence[Any]) -> float:  # noqa: ARG001 - the parser's signature
+def number(type_: Any, tokens: Sequence[Any]) -> float:  # noqa: ARG001 - the parser's signature
     """A number that is one: `nan` and `inf` are no limits."""
     try:
         number = float(tokens[0].value)
@@ -80,7 +80,7 @@ class RunFlags:
 
     max_concurrent: Annotated[int | None, _value(HOW, _whole)] = None
     """Requests in flight at each provider, at most."""
-    temperature: Annotated[float | None, _value(HOW, _number)] = None
+    temperature: Annotated[float | None, _value(HOW, number)] = None
     """Sampling temperature, in place of the solver's."""
     max_tokens: Annotated[int | None, _value(HOW, _whole)] = None
     """Output tokens of a reply, at most."""
@@ -100,11 +100,11 @@ class RunFlags:
     dry_run: Annotated[bool, _flag(STORED)] = False
     """Only say what would be done; the same as engine plan."""
 
-    max_cost: Annotated[float | None, _value(ENOUGH, _number)] = None
+    max_cost: Annotated[float | None, _value(ENOUGH, number)] = None
     """USD to spend now at most; a call that may not fit is never started."""
     max_total_tokens: Annotated[int | None, _value(ENOUGH, _whole)] = None
     """Input and output tokens to buy now at most."""
-    max_duration: Annotated[float | None, _value(ENOUGH, _number)] = None
+    max_duration: Annotated[float | None, _value(ENOUGH, number)] = None
     """Seconds after which no request leaves any more."""
     max_errors: Annotated[str | None, _flag(ENOUGH)] = None
     """More tasks without a score than this end with exit code 1: 5% or a count."""

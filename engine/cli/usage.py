@@ -48,9 +48,9 @@ def _without_value(error: MissingArgumentError, listing: str) -> tuple[str, str]
     known = [name for each in collection if not _takes_any(each.names) for name in each.names]
     if argument is not None and _takes_any(argument.names):  # what is unknown goes to the solver, with its value
         return f"unknown flag {word}", _nearest(word, known) or f"an option of the solver needs a value: {word} VALUE"
-    if word.startswith("-"):
+    if word.startswith("-") and error.keyword is not None:
         return f"{word} needs a value", f"write {word} VALUE"
-    return f"{word.upper()} is missing", listing
+    return f"{word if word.startswith('-') else word.upper()} is missing", listing
 
 
 def _takes_any(names: Iterable[str]) -> bool:

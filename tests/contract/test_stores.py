@@ -230,6 +230,33 @@ async def test_a_node_that_has_left_holds_nothing(url: str) -> None:
         assert await ours.claim_call("key") is True
 
 
+async def test_pruning_takes_old_completions_with_their_attempts_and_nothing_else(store: Store) -> None:
+    await store.open_run(run())
+    await store.finish_task(result(0))
+    for key, created_at, model, cost in (("old", 5, "m", 0.5), ("other", 6, "o", 0.25), ("new", 50, "m", 1.0)):
+        kept = completion(key, created_at=created_at, model=model, cost_usd=cost)
+        await store.finish_call(kept, [attempt(created_at)])
+    await store.release_call("failed", [attempt(7, fault="server")])
+
+    assert (await store.prunable(before=10))["completions"] == 2
+    body = completion()
+    size = len(body.request) + len(body.response) + len(body.text)
+    found = await store.prunable(before=10, model="https://host/v1::m")
+    assert found == {"completions": 1, "bytes": size, "cost_usd": 0.5}
+    assert await store.prune(before=10, model="m") == 1
+    assert [await store.lookup(key) is not None for key in ("old", "other", "new")] == [False, True, True]
+    assert await store.prune(before=10) == 1
+    assert await store.prune(before=10) == 0
+    stats = await store.stats()
+    assert {name: stats[name] for name in ("runs", "tasks", "completions", "attempts")} == {
+        "runs": 1, "tasks": 1, "completions": 1, "attempts": 1,
+    }  # fmt: skip
+    assert await store.verify() == []
+    assert await store.claim_call("old") is True
+    await store.finish_call(completion("old", text="bought again"), [])
+    assert (await store.lookup("old")).text == "bought again"  # type: ignore[union-attr]
+
+
 TALLIED = [
     result(0, 0, cost_usd=0.5, uncached_cost_usd=1.0, calls=2, cached_calls=1, requests=3, input_tokens=7, cut=True),
     result(0, 1, Outcome.FAILED, metrics={"x": 1.0}),

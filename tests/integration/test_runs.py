@@ -205,3 +205,23 @@ async def test_a_reply_that_was_cut_refused_or_empty_is_told_apart(tmp_path):
     }
     assert run["score"] == pytest.approx(1 / 5)
     assert run["score_answered"] == pytest.approx(1 / 2)
+
+
+async def test_pruning_is_asked_for_twice_keeps_scores_and_lets_a_later_run_buy_again(data, tmp_path):
+    async with scripted(adds) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m", "--json")
+        await engine(*words, cwd=tmp_path)
+        asked = await engine("cache", "prune", "--older-than", 0, cwd=tmp_path)
+        assert (asked.code, asked.final.startswith("40 completions, about ")) == (0, True), asked
+        assert "--yes" in asked.final
+        young = await engine("cache", "prune", "--older-than", 1, "--yes", cwd=tmp_path)
+        assert young.final.startswith("pruned 0 completions")
+        pruned = await engine("cache", "prune", "--older-than", 0, "--yes", "--json", cwd=tmp_path)
+        assert json.loads(pruned.final)["completions"] == 40
+        again = await engine(*words, cwd=tmp_path)
+        assert (again.runs[0]["passed"], again.runs[0]["requests"]) == (40, 0), "the outcomes are still there"
+        regraded = await engine(*words, "--regrade", cwd=tmp_path)
+        assert regraded.runs[0]["skipped"] + regraded.runs[0]["passed"] == 40
+        assert server.stats.requests == 40
+        forced = await engine(*words, "--force", cwd=tmp_path)
+    assert (forced.runs[0]["passed"], server.stats.requests) == (40, 80)
