@@ -6,7 +6,7 @@ to add one. `tests/contract` holds the battery that every implementation must pa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -92,8 +92,11 @@ class Store(Protocol):
         """Give back tasks that were claimed and not finished."""
         ...
 
-    async def finish_task(self, result: TaskResult) -> None:
-        """Keep the result (in place of an earlier one) and end the claim."""
+    def finish_task(self, result: TaskResult) -> Awaitable[None]:
+        """Keep the result (in place of an earlier one) and end the claim; durable when awaited.
+
+        A future is on its way at once, so that the next task can begin meanwhile.
+        """
         ...
 
     async def lookup(self, key: str) -> Completion | None:

@@ -1,7 +1,9 @@
 """The nouns of the engine as frozen records; nothing here does anything.
 
 Records on the path of a call are dataclasses with slots: a pydantic model costs several times as much to
-make, and these are made by our own code from values that were checked at the border.
+make, and these are made by our own code from values that were checked at the border. The eight or so that each
+task makes are frozen to the type checker only: at run time a frozen dataclass pays for each field that it sets,
+which is 9 us of the 200 that a task costs.
 """
 
 from __future__ import annotations
@@ -9,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as record
+else:
+
+    def record(*, frozen: bool, slots: bool, kw_only: bool = False) -> Any:
+        """A dataclass that is frozen to the type checker, and hashed by value like a frozen one."""
+        return dataclass(slots=slots, kw_only=kw_only, unsafe_hash=frozen)
 
 
 class Outcome(StrEnum):
@@ -85,7 +95,7 @@ ANSWERED = frozenset({Outcome.PASSED, Outcome.FAILED, Outcome.SCORED})
 UNSCORED = frozenset({Outcome.ERRORED, Outcome.SKIPPED})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Usage:
     """Tokens as the endpoint reported them; None is unknown, never 0."""
 
@@ -95,7 +105,7 @@ class Usage:
     reasoning_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One HTTP request: its class (`ok` or a fault), HTTP status and seconds from send to end."""
 
@@ -107,7 +117,7 @@ class Attempt:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What an endpoint gave for one attempt: a checked chat completion.
 
@@ -131,7 +141,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call to make: the JSON body to send and what identifies it.
 
@@ -147,7 +157,7 @@ class Request:
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Completion:
     """A stored reply: what `completions` holds, and what a solver's text is made from.
 
@@ -183,7 +193,7 @@ class TaskKey(NamedTuple):
     repeat: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TaskResult:
     """How a task ended and what it used.
 
@@ -309,7 +319,7 @@ class Tally:
         return self.values / self.counted if self.counted else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Score:
     """What a solver may return in place of a bool.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -55,28 +56,43 @@ async def _drive(run: Run) -> None:
 
 
 async def _work(run: Run) -> None:
+    kept: asyncio.Future[None] | None = None
     while (task := await run.stream.next()) is not None:
         key = task.key
         try:
             result = await do_task(run.setting, key, task.datum_id, task.datum)
-            await _settle(run, key, result)
+            if kept is not None:
+                await kept  # the task before this one; nothing was waited for meanwhile, and here it raises
+            if result is None:
+                kept = None
+                await _give_back(run, key)
+            else:
+                kept = _keep(run, result)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await run.store.release_tasks([key])
             raise
     _leave_lane(run)  # the next run starts while the last tasks of this one are still open: no barrier
+    if kept is not None:
+        await kept
 
 
-async def _settle(run: Run, key: TaskKey, result: TaskResult | None) -> None:
-    if result is None:
-        await run.store.release_tasks([key])
-        run.progress.passed_over += 1
-        if run.progress.halted:
-            await run.stream.stop()  # what is stored is reused on a rerun; nothing more can be bought now
-        return
-    await run.store.finish_task(result)
-    run.progress.add(result)
-    run.ended(result)
+def _keep(run: Run, result: TaskResult) -> asyncio.Future[None]:
+    def count(kept: asyncio.Future[None]) -> None:
+        if not kept.cancelled() and kept.exception() is None:
+            run.progress.add(result)
+            run.ended(result)
+
+    kept = asyncio.ensure_future(run.store.finish_task(result))
+    kept.add_done_callback(count)
+    return kept
+
+
+async def _give_back(run: Run, key: TaskKey) -> None:
+    await run.store.release_tasks([key])
+    run.progress.passed_over += 1
+    if run.progress.halted:
+        await run.stream.stop()  # what is stored is reused on a rerun; nothing more can be bought now
 
 
 def _leave_lane(run: Run) -> None:

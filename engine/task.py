@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +43,31 @@ class Desk(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What a request says beside its messages, and what follows from it."""
+
+    sampling: Mapping[str, Any]
+    draws_shared: bool
+    max_output_tokens: int | None
+    choices: int
+
+    @classmethod
+    def of(cls, *layers: Mapping[str, Any]) -> Asking:
+        """The sampling of these layers, later ones over earlier ones; what is None is not sent."""
+        chosen: dict[str, Any] = {}
+        for layer in layers:
+            chosen.update(layer)
+        n = chosen.get("n")
+        sampling = {name: _plain(chosen[name]) for name in sorted(chosen) if chosen[name] is not None}
+        return cls(
+            sampling=sampling,
+            draws_shared=draws_are_shared(sampling),
+            max_output_tokens=chosen.get("max_tokens") or chosen.get("max_completion_tokens"),
+            choices=n if isinstance(n, int) else 1,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """What the tasks of a run have in common."""
 
@@ -64,6 +90,11 @@ class Setting:
     folders: Path
     others: Mapping[str, Setting] = field(default_factory=dict)
     """The same for the solver's `other_models`, by the names that it gives them."""
+
+    @cached_property
+    def usual(self) -> Asking:
+        """What a call asks for that has no sampling of its own; most have none."""
+        return Asking.of(self.defaults, self.fixed)
 
 
 @dataclass(slots=True)
@@ -160,23 +191,19 @@ class TaskScope:
 
     def _request(self, messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> Request:
         setting = self._setting
-        chosen = {**setting.defaults, **sampling, **setting.fixed}
-        body = {"model": setting.model, "messages": messages}
-        body.update((name, _plain(chosen[name])) for name in sorted(chosen) if chosen[name] is not None)
-        encoded = encode_body(body)
+        asking = Asking.of(setting.defaults, sampling, setting.fixed) if sampling else setting.usual
+        encoded = encode_body({"model": setting.model, "messages": messages, **asking.sampling})
         request = request_hash(setting.desk.identity, encoded)
         nth = self._drawn.get(request, 0)
         self._drawn[request] = nth + 1
-        key = draw_key(request, repeat=self.repeat, nth=nth, scope=self._draw_scope(shared=draws_are_shared(body)))
-        limit = chosen.get("max_tokens") or chosen.get("max_completion_tokens")
-        n = chosen.get("n")
+        key = draw_key(request, repeat=self.repeat, nth=nth, scope=self._draw_scope(shared=asking.draws_shared))
         return Request(
             key=key,
             provider=setting.provider,
             model=setting.model,
             body=encoded,
-            max_output_tokens=limit,
-            choices=n if isinstance(n, int) else 1,
+            max_output_tokens=asking.max_output_tokens,
+            choices=asking.choices,
         )
 
     def _draw_scope(self, *, shared: bool) -> str:
@@ -198,8 +225,10 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
     error: Mapping[str, Any] | None = None
     score = Score(value=0.0, outcome=Outcome.ERRORED)
     try:
-        score = settle(verdict(await _solve(setting, datum)), scope.ledger)
-        score = replace(score, metrics={**score.metrics, **scope.used_by_others()})
+        given = await (setting.solver.solve(datum) if setting.solves_async else _in_a_thread(setting, datum))
+        score = settle(verdict(given), scope.ledger)
+        if setting.others:
+            score = replace(score, metrics={**score.metrics, **scope.used_by_others()})
     except (NotStoredError, DrainError):
         return None
     except StorageError:
@@ -221,10 +250,8 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
     return _result(key, datum_id, score, error, scope.ledger, time.monotonic() - began)
 
 
-async def _solve(setting: Setting, datum: dict[str, Any]) -> Any:
+async def _in_a_thread(setting: Setting, datum: dict[str, Any]) -> Any:
     solve = setting.solver.solve
-    if setting.solves_async:
-        return await solve(datum)
     given = await anyio.to_thread.run_sync(solve, datum, limiter=setting.threads, abandon_on_cancel=True)
     return await given if inspect.isawaitable(given) else given
 
@@ -263,6 +290,8 @@ def _check(score: Score) -> None:
         raise SolverError(f"solve returned the outcome {score.outcome!r:.80}", hint="raise where there is no score")
     if score.outcome in whole and score.value != whole[score.outcome]:
         raise SolverError(f"solve returned {score.outcome} with the value {score.value!r}", hint="leave outcome unset")
+    if not score.metrics and not score.tags:
+        return
     numbers = all(isinstance(name, str) and isinstance(value, (int, float)) for name, value in score.metrics.items())
     if not numbers or not all(isinstance(tag, str) for tag in score.tags):
         raise SolverError("solve returned metrics or tags of a wrong type", hint="numbers by name, and a tuple of str")

@@ -14,7 +14,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -247,7 +247,7 @@ class SolverStrategy(ABC):
             caller = caller.other(model)
         return (Session if self.solves_async else BlockingSession)(caller, task_id)
 
-    @property
+    @cached_property
     def solves_async(self) -> bool:
         """Whether `solve` runs on the loop; a plain one gets a worker thread."""
         return inspect.iscoroutinefunction(type(self).solve)

@@ -56,6 +56,11 @@ class Batcher:
         # A task of its own and no child of the caller's group: it must outlive the cancellation of those who wait.
         self._task = self._loop.create_task(self._run())
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `submit` would not wait before it queues."""
+        return self._held_bytes <= self._queue_bytes
+
     async def submit(self, kind: Any, payload: Any, size: int = 0) -> Any:
         """The worker's result for this entry; what was submitted is done even if the caller is cancelled.
 
@@ -65,6 +70,14 @@ class Batcher:
         while self._held_bytes > self._queue_bytes and self._error is None:
             self._room.clear()
             await self._room.wait()
+        return await self.put(kind, payload, size)
+
+    def put(self, kind: Any, payload: Any, size: int = 0) -> asyncio.Future[Any]:
+        """What `submit` waits for, on its way at once: for few entries, as the bound of the queue is not kept.
+
+        Raises:
+            StorageError: the worker failed for good, or the batcher is closed.
+        """
         if self._error is not None:
             raise again(self._error)
         if self._closed:
@@ -73,7 +86,7 @@ class Batcher:
         self._queue.append(Entry(kind, payload, size, future))
         self._held_bytes += size
         self._wake()
-        return await future
+        return future
 
     async def close(self) -> None:
         """Do what is queued, and end."""
@@ -94,12 +107,20 @@ class Batcher:
                     await self._idle
                     self._idle = None
                     continue
+                await self._gather()
                 await self._do(self._take())
         except StorageError as error:
             self._give_up(error)
         except BaseException as error:
             self._give_up(StorageError(f"a worker of the store ended: {error!r}"))
             raise
+
+    async def _gather(self) -> None:
+        """Let the loop go round while each round brings more."""
+        held = 0
+        while held < len(self._queue) < self._batch_items:
+            held = len(self._queue)
+            await asyncio.sleep(0)
 
     def _take(self) -> list[Entry]:
         queue, size = self._queue, 0

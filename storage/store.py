@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -88,11 +88,11 @@ class BatchedStore(Evaluations, Store):
         if keys:
             await self._write(Kind.RELEASE, ([_lease(key) for key in keys], []))
 
-    async def finish_task(self, result: TaskResult) -> None:
-        """Keep the result (in place of an earlier one) and end the claim."""
+    def finish_task(self, result: TaskResult) -> asyncio.Future[None]:
+        """Keep the result (in place of an earlier one) and end the claim: on its way at once, durable when awaited."""
         row = task_row(result)
         size = 400 + len(row[18] or "") + len(row[19] or "") + len(row[20] or "")
-        await self._write(Kind.FINISH_TASK, (row, _lease(result.key)), size)
+        return self._batches().put(Kind.FINISH_TASK, (row, _lease(result.key)), size)
 
     async def lookup(self, key: str) -> Completion | None:
         """The stored completion of this request key; None where there is none."""
@@ -143,10 +143,15 @@ class BatchedStore(Evaluations, Store):
         await self._run((statements.DELETE_LOOSE_ATTEMPTS, (before,)))
         return pruned
 
-    async def _write(self, kind: Kind, payload: Any, size: int = 100) -> Any:
+    def _write(self, kind: Kind, payload: Any, size: int = 100) -> Awaitable[Any]:
+        batches = self._batches()
+        # The future itself where there is room: each coroutine between costs its share of every wake-up above it.
+        return batches.put(kind, payload, size) if batches.has_room else batches.submit(kind, payload, size)
+
+    def _batches(self) -> Batcher:
         if self._writer is None:
             raise StorageError("the store was opened to read only", hint="open it without read_only to write")
-        return await self._writer.submit(kind, payload, size)
+        return self._writer
 
     async def _run(self, *asked: tuple[str, tuple[Any, ...]]) -> list[list[Any]]:
         native = [(self._dialect(text), parameters) for text, parameters in asked]

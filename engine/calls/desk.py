@@ -120,12 +120,11 @@ class CallDesk:
     async def _buy(self, request: Request, line: Line) -> Served:
         attempts: list[Attempt] = []
         intent = time.monotonic()
-
-        async def attempt(timeout_s: float) -> Reply:
-            return await self.sender.attempt(request, line, attempts, timeout_s)
-
+        sender = self.sender
         try:
-            reply = await self._policy.run(attempt, sleep=lambda seconds: self.sender.sleep(seconds, request.model))
+            reply = await self._policy.run(
+                sender.attempt, request, line, attempts, sleep=lambda seconds: sender.sleep(seconds, request.model)
+            )
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await self._store.release_call(request.key, attempts)

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import tenacity
@@ -34,15 +34,16 @@ class RetryPolicy:
 
     async def run(
         self,
-        attempt: Callable[[float], Awaitable[Result]],
-        *,
+        attempt: Callable[..., Awaitable[Result]],
+        *arguments: Any,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         rng: random.Random | None = None,
     ) -> Result:
         """What the first good attempt gives.
 
         Args:
-            attempt: one request, given the seconds it may take; raises `AttemptError`.
+            attempt: one request, given the arguments and then the seconds it may take; raises `AttemptError`.
+            *arguments: what each attempt is given.
             sleep: waits between attempts; nothing is held meanwhile.
             rng: where jitter comes from.
 
@@ -52,7 +53,7 @@ class RetryPolicy:
         """
         deadline = time.monotonic() + self.call_deadline_s
         try:  # almost every call ends here, and owes nothing to the machinery below
-            return await attempt(self.attempt_timeout_s)
+            return await attempt(*arguments, self.attempt_timeout_s)
         except AttemptError as error:
             if not error.fault.may_pass:
                 raise
@@ -63,7 +64,7 @@ class RetryPolicy:
             if first is not None:
                 error, first = first, None
                 raise error
-            return await attempt(min(self.attempt_timeout_s, deadline - time.monotonic()))
+            return await attempt(*arguments, min(self.attempt_timeout_s, deadline - time.monotonic()))
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_pass),

@@ -70,24 +70,24 @@ class Sender:
         self.refusals = refusals or Refusals()
         self._budget = budget or Budget()
         self._wall_clock = wall_clock
-        self._drain = anyio.Event()
         self._stopped = anyio.Event()
+        self._draining = False
 
     @property
     def draining(self) -> bool:
         """Whether no new request leaves any more."""
-        return self._drain.is_set()
+        return self._draining
 
     def drain(self) -> None:
         """Let requests in flight end, start none, and wake those that sleep before a retry."""
-        self._drain.set()
+        self._draining = True
         self._stop_waiting()
         self.gate.turn_away(DrainError("no more requests leave: the run is being stopped"))
 
     async def sleep(self, seconds: float, model: str) -> None:
         """Wait before a retry, or until no request for this model leaves any more."""
         until = anyio.current_time() + seconds
-        while not self._drain.is_set() and self._halt(model) is None:
+        while not self._draining and self._halt(model) is None:
             with anyio.move_on_after(until - anyio.current_time()):
                 await self._stopped.wait()
                 continue
@@ -112,7 +112,7 @@ class Sender:
             DrainError: no more requests leave; for this model (`HaltError`), or at all.
         """
         self._check(request, line)
-        reserved = await self._reserve(request, line)
+        reserved = await self._reserve(request, line) if self._budget.is_limited else None
         reply: Reply | None = None
         try:
             await self.gate.enter(line.run_id, self._tokens(request))
@@ -133,12 +133,10 @@ class Sender:
         halt = self._halt(request.model)
         if halt is not None:
             raise _halted(line, halt)
-        if self._drain.is_set():
+        if self._draining:
             raise DrainError("no more requests leave: the run is being stopped")
 
-    async def _reserve(self, request: Request, line: Line) -> Reserved | None:
-        if not self._budget.is_limited:
-            return None
+    async def _reserve(self, request: Request, line: Line) -> Reserved:
         try:
             return await self._budget.reserve(
                 request.body, request.max_output_tokens, line.price, choices=request.choices
@@ -148,13 +146,13 @@ class Sender:
             raise _halted(line, error) from error
 
     async def _send(self, request: Request, line: Line, attempts: list[Attempt], timeout_s: float) -> Reply:
-        deadline = time.monotonic() + timeout_s
+        left_s, first = timeout_s, time.monotonic()
         while True:  # a parameter that the model refuses is left out from then on: no retry, and found once
             body = self.refusals.adapted(request.model, request.body)
             started_at, began = self._wall_clock(), time.monotonic()
             line.meter.requests += 1
             try:
-                reply = await self.endpoint.send(body, timeout_s=max(0.001, deadline - began))
+                reply = await self.endpoint.send(body, timeout_s=left_s)
                 break
             except AttemptError as error:
                 attempts.append(_failed(error, started_at, time.monotonic() - began))
@@ -167,6 +165,7 @@ class Sender:
                     ):  # no failure of this task: it stays to be done
                         raise _halted(line, halt) from error
                     raise
+                left_s = max(0.001, first + timeout_s - time.monotonic())
         self.breaker.worked(request.model, sent_at=began)
         if self.outage.answered():
             self.gate.let_all("it answers again")

@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import StorageError
 from engine.ports import Store
-from engine.records import TaskKey, Usage
+from engine.records import TaskKey, TaskResult, Usage
 from tests.contract.store_kit import (
     BACKENDS,
     attempt,
@@ -179,11 +179,15 @@ async def test_a_caller_that_is_cancelled_in_mid_write_leaves_a_whole_store(stor
     assert (figures["completions"], figures["attempts"]) == (50, 50)
 
 
+async def _finished(store: Store, result: TaskResult) -> None:
+    await store.finish_task(result)
+
+
 async def test_what_was_submitted_is_written_when_the_surrounding_tasks_are_cancelled(url: str) -> None:
     with anyio.CancelScope() as scope:
         async with opened(url) as store, anyio.create_task_group() as group:
             for n in range(500):
-                group.start_soon(store.finish_task, result(n))
+                group.start_soon(_finished, store, result(n))
             await anyio.lowlevel.cancel_shielded_checkpoint()
             scope.cancel()
     async with opened(url) as store:

@@ -129,11 +129,12 @@ class Stores(RuleBasedStateMachine):
     )
     def finish_task(self, who: int, key: TaskKey, text: str, score: float | None, failed: bool, info: Any) -> None:
         outcome = Outcome.ERRORED if failed else Outcome.SCORED
-        self.runner.run(
-            self.stores[who].finish_task(
-                TaskResult(key=key, outcome=outcome, score=score, answer=text, info=info, metrics={"x": score or 0.0})
-            )
-        )
+        kept = TaskResult(key=key, outcome=outcome, score=score, answer=text, info=info, metrics={"x": score or 0.0})
+
+        async def finish() -> None:
+            await self.stores[who].finish_task(kept)
+
+        self.runner.run(finish())
         self.leases.pop(key, None)
         seen = [clean(each) if isinstance(each, str) else each for each in info] if info is not None else None
         metrics = {} if finite(score or 0.0) is None else {"x": score or 0.0}

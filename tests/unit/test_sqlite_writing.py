@@ -109,7 +109,7 @@ async def test_a_write_waits_for_another_program_that_holds_the_lock(tmp_path: P
     async with open_store(tmp_path / "x.db") as store:
         with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            write = asyncio.create_task(store.finish_task(result(1)))
+            write = store.finish_task(result(1))
             done, _ = await asyncio.wait([write], timeout=0.15)
             assert not done
             other.execute("ROLLBACK")
