@@ -64,6 +64,7 @@ def build_app() -> App:
     for module, name, help_, group in (
         ("bench", "plan", "Say what a run would do and cost; nothing is sent.", RUNNING),
         ("bench", "check", "Check a bench.toml and everything it names.", RUNNING),
+        ("benchmarks", "benchmarks", "List the benchmarks that ship, and how each was verified.", SERVING),
         ("endpoints", "simulate", "Serve made-up answers on loopback.", SERVING),
         ("endpoints", "replay", "Serve recorded answers on loopback.", SERVING),
         ("proof", "verify", "Replay the scoring of a bundle; nothing is sent.", RESULTS),
@@ -78,6 +79,9 @@ def build_app() -> App:
     benchmark.command("engine.cli.run:run", help="Run benchmarks; the same as `engine run`.", **run)
     benchmark.command("engine.cli.benchmark:list_", name="list", help="List stored runs, newest first.")
     app.command(benchmark)
+    new = App(name="new", help="Write a first file of one's own.", group=SETTING_UP, help_epilogue="")
+    new.command("engine.cli.new:solver", name="solver", help="Write a solver that runs at once.")
+    app.command(new)
     app.command(_evaluation())
     app.command(_cache())
     app.command(_registry())

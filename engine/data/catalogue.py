@@ -80,7 +80,7 @@ CATALOGUE = {
         repository="juletxara/mgsm",
         revision="b2f13d426afe3be8d69a7e739b36724db8b66bbc",
         split="test",
-        licence="CC BY-SA 4.0",
+        licence="CC BY 4.0",
         parts=LANGUAGES,
         mark="language",
     ),
