@@ -21,6 +21,8 @@ class Forecast:
     model: str
     tasks: int
     remaining: int
+    sends: bool = True
+    """Whether calls may be made; without them, what is stored is scored."""
     basis: int = 0
     calls: float | None = None
     cost_usd: float | None = None
@@ -44,6 +46,8 @@ class Forecast:
         name = f"{self.record.benchmark} × {self.model}"
         stored = self.tasks - self.remaining
         share = f"{self.tasks} tasks, {stored} stored ({100 * stored / self.tasks:.0f} %), {self.remaining} to do"
+        if not self.sends:
+            return f"{name}: {share} from what is stored, no call is made"
         if not self.remaining:
             return f"{name}: {share}, costs nothing"
         calls = f"about {self.calls:.0f} calls" if self.calls is not None else f"at least {self.remaining} calls"
@@ -53,9 +57,20 @@ class Forecast:
 
 
 def forecast(
-    record: RunRecord, model: str, *, tasks: int, remaining: int, before: Tally | None, price: Price | None
+    record: RunRecord,
+    model: str,
+    *,
+    tasks: int,
+    remaining: int,
+    before: Tally | None,
+    price: Price | None,
+    sends: bool = True,
 ) -> Forecast:
     """The forecast by means over `before`, the finished tasks of the nearest stored run."""
+    if not sends:
+        return Forecast(
+            record=record, model=model, tasks=tasks, remaining=remaining, sends=False, calls=0.0, cost_usd=0.0
+        )
     if before is None or not before.counted or not before.calls:
         return Forecast(record=record, model=model, tasks=tasks, remaining=remaining)
     scale = remaining / before.finished

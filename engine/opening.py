@@ -150,16 +150,16 @@ class Opener:
         """Make the run in the store, or find it there, and what remains of it."""
         prepared, record = known.prepared, known.record
         run_id, status = await self._store.open_run(record)
-        again = mode.again(status)
-        remaining = await self._remaining(known, again)
+        remaining, reused = await self._to_do(known, mode, status)
         progress = Progress(
             run_id=run_id,
             benchmark=record.benchmark,
             model=prepared.order.model,
-            tasks=prepared.selection.size,
-            reused=remaining.done,
-            before=await self._store.tally(run_id, prepared.selection) if remaining.done else Tally(),
+            tasks=reused + len(remaining),
+            reused=reused,
+            before=await self._store.tally(run_id, prepared.selection) if reused else Tally(),
         )
+        again = mode.again(status)
         stream = TaskStream(run_id=run_id, dataset=prepared.rows, remaining=remaining, store=self._store, again=again)
         open_tasks = max(1, min(known.desk.calls.sender.gate.ceiling * 5 // 4 + 8, len(remaining)))
         run = Run(
@@ -175,20 +175,23 @@ class Opener:
 
     async def forecast(self, known: Known, mode: Mode) -> Forecast:
         """What the run would still do; nothing is stored."""
-        selection = known.prepared.selection
-        remaining = await self._remaining(known, mode.again("open"))
+        selection, record = known.prepared.selection, known.record
+        stored = await self._store.find_runs(benchmark=record.benchmark, limit=MOST_RUNS_COMPARED)
+        status = next((run["status"] for run in stored if run["run_id"] == record.run_id), "new")
+        remaining, reused = await self._to_do(known, mode, status)
         before = None
-        for other in await self._store.find_runs(benchmark=known.record.benchmark, limit=MOST_RUNS_COMPARED):
+        for other in stored:
             before = await self._store.tally(other["run_id"], selection)
             if before.counted:
                 break
         return forecast(
-            known.record,
+            record,
             known.prepared.order.model,
-            tasks=selection.size,
+            tasks=reused + len(remaining),
             remaining=len(remaining),
             before=before,
             price=known.price,
+            sends=not (mode.offline or mode.regrade),
         )
 
     async def nearest(self, known: Known) -> list[tuple[str, Any, Any]] | None:
@@ -197,7 +200,20 @@ class Opener:
         compared = [plan.differences(known.parts, json.loads(other["parts"])) for other in others]
         return min(compared, key=len, default=None)
 
+    async def _to_do(self, known: Known, mode: Mode, status: str) -> tuple[plan.Remaining, int]:
+        """The tasks that this mode does in a run of this status, and how many others have their outcome.
+
+        `--retry-errors` repeats errored tasks only; in a run that is not there yet there are none, and it is plain.
+        """
+        again = mode.again(status)
+        remaining = await self._remaining(known, again)
+        reused = remaining.done
+        if mode.retry_errors and status != "new":
+            remaining = (await self._remaining(known, frozenset(Outcome) - again)).others()
+        return remaining, reused
+
     async def _remaining(self, known: Known, again: frozenset[str]) -> plan.Remaining:
+        """The tasks without an outcome, and those whose outcome is in `again`."""
         remaining = plan.Remaining(known.prepared.selection)
         async for chunk in self._store.finished(known.record.run_id):
             remaining.mark((index, repeat) for index, repeat, outcome in chunk if outcome not in again)

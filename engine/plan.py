@@ -112,6 +112,13 @@ class Remaining:
                 bits[place >> 3] |= 1 << (place & 7)
                 self.done += 1
 
+    def others(self) -> Remaining:
+        """The tasks of the selection that need nothing more here, as those that remain."""
+        turned = Remaining(self._selection)
+        turned._done = bytearray(byte ^ 0xFF for byte in self._done)
+        turned.done = len(self)
+        return turned
+
     def repeats_of(self, index: int) -> list[int]:
         """Which repeats of this datum remain."""
         repeats, bits = self._selection.repeats, self._done

@@ -92,7 +92,7 @@ class RunFlags:
     force: Annotated[bool, _flag(STORED)] = False
     """Buy everything anew; the history is kept."""
     retry_errors: Annotated[bool, _flag(STORED)] = False
-    """Do errored tasks again, also of a run that has ended."""
+    """Do errored tasks again, also of a run that has ended, and no others."""
     regrade: Annotated[bool, _flag(STORED)] = False
     """Score stored completions again; nothing is sent."""
     offline: Annotated[bool, _flag(STORED)] = False

@@ -166,7 +166,9 @@ class _Ending:
             name = report.name
             if self._too_many(report):
                 limit = self.batch.bench.engine.max_errors
-                hint = ", --retry-errors does them again" if report.outcomes.get(Outcome.ERRORED) else ""
+                hint = ", --retry-errors does those again" if report.outcomes.get(Outcome.ERRORED) else ""
+                if self.flags.retry_errors and not report.complete:
+                    hint = ", the same command without --retry-errors does the others"
                 lines.append(f"{name}: {report.unscored} of {report.n} tasks have no score, more than {limit}{hint}")
             if self._too_low(report):
                 lines.append(f"{name}: the score is under {self.flags.fail_under:g} %")
