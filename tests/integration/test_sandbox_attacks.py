@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from engine.sandbox import Level, Result, Sandbox
+from tests.integration import sandbox_attacks_further as further
 from tests.integration.sandbox_attacks import ATTACKS, FORGERIES, X32, attack_source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +94,11 @@ def descendants() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
+def _more(programs: dict[str, str], level: str) -> dict[str, str]:
+    """The further programs, where the level is one of this machine's; older kernels are tried with the first ones."""
+    return {} if " on " in level else {name: each for name, each in programs.items() if name not in further.SLOW}
+
+
 async def honest_passes(sandbox: Sandbox) -> bool:
     return (await sandbox.judge(solution=HONEST, tests=TESTS, entry_points=["add"])).passed
 
@@ -109,7 +115,7 @@ async def test_no_attack_gains_anything_and_the_next_honest_program_passes(
         async with sandbox:
             assert sandbox.level == level.split(maxsplit=1)[0]
             warm = {process.pid for process in descendants()}
-            for name, body in {**ATTACKS, "the x32 numbers": X32}.items():
+            for name, body in {**ATTACKS, **_more(further.ATTACKS, level), "the x32 numbers": X32}.items():
                 tests = [f"gained = attack({ {**target, 'own_tmp': level == 'strong'}!r})", "assert not gained, gained"]
                 verdict = await sandbox.judge(
                     solution=attack_source(body), tests=tests, entry_points=["attack"], cpu_limit_s=0.4
@@ -153,7 +159,7 @@ async def test_the_classes_of_result_tell_attacks_apart() -> None:
 async def test_no_forgery_passes_and_the_next_honest_program_does(level: str) -> None:
     passed, ours = [], []
     async with Sandbox(processes=1, idle_limit_s=1.0, **LEVELS[level]) as sandbox:
-        for name, source in FORGERIES.items():
+        for name, source in {**FORGERIES, **_more(further.FORGERIES, level)}.items():
             verdict = await sandbox.judge(solution=source, tests=TESTS, entry_points=["add"], cpu_limit_s=1.0)
             passed += [name] if verdict.passed else []
             ours += [(name, verdict)] if verdict.result.ours else []
@@ -187,3 +193,29 @@ async def test_what_was_bought_by_a_dead_zygote_is_judged_by_another() -> None:
         for process in descendants():
             process.kill()
         assert await honest_passes(sandbox)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_an_honest_program_passes_whatever_it_leaves_behind(level: str) -> None:
+    async with Sandbox(processes=1, idle_limit_s=1.0, **LEVELS[level]) as sandbox:
+        warm = {process.pid for process in descendants()}
+        failed = {}
+        for name, source in further.HONEST_WITH_LEFTOVERS.items():
+            verdict = await sandbox.judge(solution=source, tests=TESTS, entry_points=["add"], cpu_limit_s=2.0)
+            failed.update({} if verdict.passed else {name: verdict})
+            assert {process.pid for process in descendants()} == warm, name
+    assert failed == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("level", LEVELS)
+async def test_what_is_never_quite_idle_ends_with_the_limit_of_all_time(level: str) -> None:
+    async with Sandbox(processes=2, idle_limit_s=1.0, **LEVELS[level]) as sandbox:
+        for name in further.SLOW:
+            attack = further.ATTACKS.get(name)
+            source = attack_source(attack) if attack else further.FORGERIES[name]
+            entry = "attack" if attack else "add"
+            call = "attack({})" if attack else TESTS[0]
+            verdict = await sandbox.judge(solution=source, tests=[call], entry_points=[entry], cpu_limit_s=0.4)
+            assert verdict.result is Result.WALL_LIMIT, name
+            assert await honest_passes(sandbox), name
