@@ -24,8 +24,15 @@ class Forecast:
     sends: bool = True
     """Whether calls may be made; without them, what is stored is scored."""
     basis: int = 0
+    score: float | None = None
+    """That of the stored tasks, a fraction; None where there are none."""
     calls: float | None = None
     cost_usd: float | None = None
+
+    @property
+    def data(self) -> int:
+        """Data of the run: tasks less their repeats."""
+        return self.tasks // self.record.repeats
 
     def as_dict(self) -> dict[str, Any]:
         """The forecast as `--json` shows it."""
@@ -84,6 +91,7 @@ def forecast(
         tasks=tasks,
         remaining=remaining,
         basis=before.finished,
+        score=before.score,
         calls=before.calls * scale,
         cost_usd=cost,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import anyio
@@ -12,11 +13,13 @@ from cyclopts import Parameter
 
 from engine.api import Engine
 from engine.cli.batch import DEFAULT_BENCH, TOML, Batch, read_batch
+from engine.cli.detect import POWER, Wanted
 from engine.cli.flags import RunFlags
 from engine.cli.show import counted
 from engine.config import bench_schema
 from engine.environment import Environment, read_environment
 from engine.errors import EngineError, UsageError, together
+from engine.forecast import Forecast
 from engine.prepare import Order, prepare
 
 
@@ -89,34 +92,59 @@ def plan(
     /,
     *,
     flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
+    detect: float | None = None,
+    discordant: float | None = None,
+    power: float = POWER,
     **options: Annotated[str, Parameter(show=False)],
 ) -> int:
     """Say what a run would do; nothing is sent and nothing is stored.
 
     Args:
-        target: a bench.toml, or a dataset.
+        target: a bench.toml, or a dataset; with --detect alone, only how many data it takes is told.
         solver: as for `engine run`.
         flags: as for `engine run`.
+        detect: a difference in points between two models: how many data show it, and whether these are enough.
+        discordant: the percentage of data on which the two differ, where it is known; `evaluation compare` tells
+            it. Without, it follows from stored scores, or from 50 %, as if the two were unrelated.
+        power: how often the difference is to be shown where it is there, in percent.
         **options: as for `engine run`.
     """
     flags = flags or RunFlags()
-    return show_plan(read_batch(target, solver, flags, options), flags)
+    wanted = None if detect is None else Wanted(detect=detect, discordant=discordant, power=power)
+    if wanted is not None and not target:
+        print(json.dumps({"event": "detect", **wanted.as_dict()}) if flags.json else wanted.sentence)
+        return 0
+    return show_plan(read_batch(target, solver, flags, options), flags, wanted)
 
 
-def show_plan(batch: Batch, flags: RunFlags) -> int:
-    """Print tasks, what is stored and what remains, a line for each run."""
-    return anyio.run(_plan, batch, flags)
+def show_plan(batch: Batch, flags: RunFlags, wanted: Wanted | None = None) -> int:
+    """Print tasks, what is stored and what remains, a line for each run; and whether its data show what is wanted."""
+    return anyio.run(_plan, batch, flags, wanted)
 
 
-async def _plan(batch: Batch, flags: RunFlags) -> int:
+async def _plan(batch: Batch, flags: RunFlags, wanted: Wanted | None) -> int:
     async with Engine(batch.bench, folder=batch.folder) as engine:
         forecasts = await engine.forecast_orders(batch.orders, mode=flags.mode)
     for forecast in forecasts:
         print(json.dumps({"event": "plan", **forecast.as_dict()}) if flags.json else forecast.sentence())
+        if wanted is not None:
+            _show_power(forecast, wanted, as_json=flags.json)
     if not flags.json:
         total = sum(forecast.remaining for forecast in forecasts)
         print(f"{counted(len(forecasts), 'run')}, {counted(total, 'task')} to do, nothing was sent")
     return 0
+
+
+def _show_power(forecast: Forecast, wanted: Wanted, *, as_json: bool) -> None:
+    """Whether the run's data are enough, judged by the score of stored tasks where there is one."""
+    if forecast.score is not None and 0 < forecast.score < 1:
+        wanted = replace(wanted, score=100 * forecast.score)
+    name = f"{forecast.record.benchmark} × {forecast.model}"
+    if not as_json:
+        print(wanted.sentence_for(name, forecast.data))
+        return
+    told = {"run_id": forecast.record.run_id, "n": forecast.data, "shown_points": wanted.shown_by(forecast.data)}
+    print(json.dumps({"event": "detect", **told, **wanted.as_dict()}))
 
 
 def schema() -> int:

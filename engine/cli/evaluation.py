@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -18,8 +18,11 @@ from engine.evaluations.cells import figure, plain, with_doubt
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
 from engine.evaluations.table import Table, build_table
-from engine.evaluations.text import csv_text, json_text, markdown_text, table_text
+from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text
 from engine.evaluations.view import View
+
+if TYPE_CHECKING:
+    from engine.evaluations.ranking import Ranked
 
 Flag = Annotated[bool, Parameter(negative=())]
 Labels = Annotated[tuple[str, ...], Parameter(negative=())]
@@ -74,7 +77,10 @@ def table(
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
         wanted = await laid_over(store, view, given)
-        print(shown_table(build_table(await loaded(store, home, hidden=wanted.hidden), wanted), wanted, format))
+        made = build_table(await loaded(store, home, hidden=wanted.hidden), wanted)
+        if made.is_empty and format != "table":
+            print(NOTHING, file=sys.stderr)
+        print(shown_table(made, wanted, format))
 
     return run(work)
 
@@ -112,13 +118,18 @@ def list_(*, hidden: Flag = False, history: Flag = False, format: str = "table")
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
         found = await loaded(store, home, hidden=hidden or history, history=history)
-        head = ("id", "model", "agent", "benchmark", "score %", "date", "tags", "entry")
+        head = ("id", "model", "score %", "benchmark", "agent", "date", "tags", "entry")
         rows = [
-            (*_who(each), each.benchmark, _score(each), _date(each), ", ".join(each.tags), each.name)
+            (
+                *(each.evaluation_id, each.model, _score(each), each.benchmark),
+                *(each.about.get("agent", ""), _date(each), ", ".join(each.tags), each.name),
+            )
             for each in found.evaluations
         ]
         if format == "json":
             print(json.dumps([each.as_dict() for each in found.evaluations], ensure_ascii=False))
+        elif not rows and format == "table":
+            print(NOTHING + (f"; {found.hidden} hidden: --hidden shows them" if found.hidden else ""))
         else:
             print_rows(head, rows, format)
 
@@ -152,11 +163,11 @@ def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = Fa
             ]
             print(json.dumps({"metric": name, "rows": shown}, ensure_ascii=False))
             return
-        head = ("rank", "id", "model", "agent", "date", name)
-        rows = [
-            (each.rank, *_who(each.evaluation), _date(each.evaluation), with_doubt(each.metric, each.evaluation.lost))
-            for each in ranked
-        ]
+        if made.is_empty and format == "table":
+            print(NOTHING)
+            return
+        head = ("rank", "model", "agent", f"{name} %" if made.is_percent(name) else name, "date", "id")
+        rows = [_ranked(each) for each in ranked]
         print_rows(head, rows, format)
 
     return run(work)
@@ -233,8 +244,10 @@ def _score(each: Evaluation) -> str:
     return with_doubt(main, each.lost) if main is not None else ""
 
 
-def _who(each: Evaluation) -> tuple[str, str, str]:
-    return each.evaluation_id, each.model, each.about.get("agent", "")
+def _ranked(each: Ranked) -> tuple[str, ...]:
+    found = each.evaluation
+    agent, shown = found.about.get("agent", ""), with_doubt(each.metric, found.lost)
+    return each.rank, found.model, agent, shown, _date(found), found.evaluation_id
 
 
 def _unit(unit: str) -> str:

@@ -32,7 +32,6 @@ def tag(evaluation: str, /, *changes: Annotated[str, Parameter(allow_leading_hyp
         raise UsageError("a label is missing", hint="write +label to add it, -label to take it away")
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
-        assert store is not None
         found = resolve((await loaded(store, home, hidden=True, history=True)).evaluations, evaluation)
         tags = await change_tags(store, found, add=add, drop=drop, metric=metric)
         print(f"{metric or found.evaluation_id}: {', '.join(tags) or 'no tags'}")
@@ -66,7 +65,6 @@ def _set_hidden(evaluations: tuple[str, ...], *, hidden: bool, reason: str) -> i
         raise UsageError("an evaluation is missing", hint="engine evaluation list shows ids")
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
-        assert store is not None
         everything = (await loaded(store, home, hidden=True, history=True)).evaluations
         for each in [resolve(everything, text) for text in evaluations]:
             await set_hidden(store, each, hidden=hidden, reason=reason)
@@ -124,7 +122,7 @@ def view_save(
         await save_view(store, name, made)
         print(f"view {name}: {json.dumps(made.as_dict())}")
 
-    return run(work, write=True)
+    return run(work, write=True, make=True)
 
 
 def view_list() -> int:

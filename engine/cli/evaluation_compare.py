@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from pathlib import Path
 
+from engine.cli.detect import EVEN, POWER, Wanted
+from engine.cli.evaluation import Flag
 from engine.cli.opened import loaded, print_rows, require_format, run
 from engine.errors import UsageError
 from engine.evaluations.cells import plain
 from engine.evaluations.compare import Comparison, Gate, compare_all, compare_runs
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
-from engine.statistics import Table, questions_needed, wilson
+from engine.statistics import Table, wilson
 
 SHOWN_DATA = 20
 NOT_MET = 1
@@ -49,24 +51,20 @@ def compare(*evaluations: str, max_regression: float | None = None, seed: int = 
     return run(work)
 
 
-def power(*, detect: float, score: float = 50.0, discordant: float | None = None, power: float = 80.0) -> int:
-    """Say how many data a comparison needs to show a difference.
+def power(
+    *, detect: float, score: float = EVEN, discordant: float | None = None, power: float = POWER, json: Flag = False
+) -> int:
+    """Say how many data a comparison needs to show a difference; the same as `engine plan --detect`.
 
     Args:
         detect: the difference, in points.
         score: about the percentage that both get right; what they differ on follows as if they were unrelated.
         discordant: the percentage of data on which the two differ, where it is known; `compare` tells it.
         power: how often the difference is to be shown where it is there, in percent.
+        json: print one JSON object in place of a sentence.
     """
-    for name, value in (("detect", detect), ("score", score), ("discordant", discordant), ("power", power)):
-        if value is not None and not 0 < value < 100:
-            raise UsageError(f"--{name} is {value!r}", hint="it must be between 0 and 100")
-    share = discordant / 100 if discordant is not None else 2 * score / 100 * (1 - score / 100)
-    n = questions_needed(detect / 100, discordant=share, power=power / 100)
-    print(
-        f"{n} data show a difference of {detect:g} points in {power:g} of 100 comparisons, "
-        f"where the two differ on {100 * share:.1f} % of the data"
-    )
+    wanted = Wanted(detect=detect, score=score, discordant=discordant, power=power)
+    print(dumps(wanted.as_dict()) if json else wanted.sentence)
     return 0
 
 
@@ -92,7 +90,7 @@ async def _runs(
 
 def _show(made: Comparison, form: str) -> None:
     if form == "json":
-        print(json.dumps(made.as_dict(), ensure_ascii=False))
+        print(dumps(made.as_dict(), ensure_ascii=False))
         return
     if form == "csv":
         print_rows(_HEAD, [_row(made)], form)
@@ -124,7 +122,7 @@ _HEAD = ("A", "B", "n", "A %", "B %", "difference", "95 % low", "95 % high", "p"
 def _show_all(made: list[Comparison], form: str) -> None:
     if form == "json":
         pairs = [{"a_name": each.names[0], "b_name": each.names[1], **each.as_dict()} for each in made]
-        print(json.dumps({"correction": "holm", "pairs": pairs}, ensure_ascii=False))
+        print(dumps({"correction": "holm", "pairs": pairs}, ensure_ascii=False))
         return
     print_rows(_HEAD, [_row(each) for each in made], form)
     for warning in dict.fromkeys(f"{' and '.join(each.names)}: {text}" for each in made for text in each.warnings):

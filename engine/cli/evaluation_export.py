@@ -6,13 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from engine.cli.evaluation import Flag, Labels, laid_over
+from engine.cli.evaluation import Flag, Labels, Sorting, laid_over
 from engine.cli.opened import loaded, run
 from engine.errors import StorageError, UsageError
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
 from engine.evaluations.table import build_table
-from engine.evaluations.view import View
 
 
 def export(
@@ -20,8 +19,12 @@ def export(
     /,
     *evaluations: str,
     output: Path | None = None,
+    columns: str = "",
+    all_metrics: Flag = False,
     where: str = "",
+    sort: Sorting = "",
     tag: Labels = (),
+    min_n: int = 0,
     view: str = "",
     hidden: Flag = False,
 ) -> int:
@@ -31,8 +34,12 @@ def export(
         format: jsonl, csv, parquet, inspect or html.
         *evaluations: which; without any, all that the table shows.
         output: the file; without one jsonl, csv, inspect and html go to stdout.
+        columns: of html: as for the table.
+        all_metrics: of html: every metric, and not just scores and averages.
         where: which rows, as for the table.
+        sort: of html: as for the table.
         tag: only what has this label; repeat it for several.
+        min_n: only figures of at least so many tasks.
         view: a saved view.
         hidden: hidden evaluations too.
     """
@@ -42,13 +49,23 @@ def export(
     if format == "parquet" and output is None:
         raise UsageError("parquet needs a file", hint="give one: --output evaluations.parquet")
 
+    given = {
+        "columns": tuple(name.strip() for name in columns.split(",") if name.strip()),
+        "all_metrics": all_metrics,
+        "where": where,
+        "sort": sort,
+        "tags": tag,
+        "min_n": min_n,
+        "hidden": hidden,
+    }
+
     async def work(store: EvaluationStore | None, home: Path) -> None:
-        wanted = await laid_over(store, view, {"where": where, "tags": tag, "hidden": hidden})
+        wanted = await laid_over(store, view, given)
         everything = await loaded(store, home, hidden=wanted.hidden or bool(evaluations), history=bool(evaluations))
         chosen = [resolve(everything.evaluations, each) for each in evaluations]
         if chosen:
             everything = replace(everything, evaluations=tuple(chosen))
-        table = build_table(everything, View() if chosen else wanted)
+        table = build_table(everything, replace(wanted, where="", tags=(), min_n=0) if chosen else wanted)
         found = chosen or list({id(each): each for row in table.rows for each in row.evaluations}.values())
         if format == "html":
             from engine.evaluations.page import html_page
@@ -88,10 +105,10 @@ def _inspect(found: list[Evaluation], home: Path) -> str:
 
 def _write(text: str, output: Path | None) -> None:
     if output is None:
-        print(text)
+        print(text, end="\n" if text else "")
         return
     try:
-        output.write_text(text + "\n", encoding="utf-8")
+        output.write_text(text + "\n" if text else "", encoding="utf-8")
     except OSError as error:
         raise _unwritable(output, error) from error
 

@@ -15,29 +15,31 @@ from engine.errors import UsageError
 from engine.evaluations.cells import csv_cell, plain
 from engine.evaluations.evaluation import EvaluationStore
 from engine.evaluations.load import Loaded, load
-from engine.evaluations.text import grid, markdown, to_csv
+from engine.evaluations.text import columns_that_fit, grid, markdown, to_csv
 from engine.load import built_in
 
 BENCH = "bench.toml"
 FORMATS = ("table", "md", "csv", "json")
 
 
-def run(work: Callable[[EvaluationStore | None, Path], Awaitable[int | None]], *, write: bool = False) -> int:
-    """Run a command on the store of this folder; without one it gets None, unless it writes."""
+def run(
+    work: Callable[[EvaluationStore | None, Path], Awaitable[int | None]], *, write: bool = False, make: bool = False
+) -> int:
+    """Run a command on the store of this folder, to read or to write; without one it gets None, or has it made."""
 
     async def main() -> int:
         environment = read_environment(Path.cwd())
-        async with opened(environment.home, write=write) as store:
+        async with opened(environment.home, write=write, make=make) as store:
             return await work(store, environment.home) or 0
 
     return anyio.run(main)
 
 
 @asynccontextmanager
-async def opened(home: Path, *, write: bool) -> AsyncIterator[EvaluationStore | None]:
-    """The store that runs in this folder use; to read only, it is None where there is none yet."""
+async def opened(home: Path, *, write: bool, make: bool = False) -> AsyncIterator[EvaluationStore | None]:
+    """The store that runs in this folder use; None where there is none yet and none is to be made."""
     url, there = _place(home)
-    if not write and not there:
+    if not make and not there:
         yield None
         return
     backend = built_in("storage").backend(url)
@@ -61,7 +63,11 @@ def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]], form: str) ->
     elif form == "md":
         print(markdown(head, safe))
     else:
-        print(grid(head, safe, limit=terminal_width(), fixed=len(head)))
+        limit = terminal_width()
+        fit = columns_that_fit(len(head), limit)
+        print(grid(head[:fit], [row[:fit] for row in safe], limit=limit, fixed=fit))
+        if fit < len(head):
+            print(f"{', '.join(head[fit:])} left out: a wider terminal, or --format csv, has room")
 
 
 def terminal_width() -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.data.entries import is_part, pick_version, registry_folder
+from engine.data.source import near
 from engine.errors import UsageError
 from engine.evaluations.entry import MALFORMED, METRICS, is_shown, read_evaluation
 from engine.evaluations.evaluation import (
@@ -96,7 +97,17 @@ def resolve(evaluations: Sequence[Evaluation], text: str) -> Evaluation:
     if found:
         names = ", ".join(f"{each.evaluation_id} ({each.benchmark or each.key})" for each in found[:5])
         raise UsageError(f"{text!r} can be any of {names}", hint="give the id")
-    raise UsageError(f"there is no evaluation {text!r}", hint="engine evaluation list shows ids; or give `latest`")
+    if not evaluations:
+        raise UsageError(
+            f"there is no evaluation {text!r}, none is recorded yet", hint="engine run ... --record makes one"
+        )
+    raise UsageError(
+        f"there is no evaluation {text!r}", hint=_near(current, text) or "engine evaluation list shows ids; or `latest`"
+    )
+
+
+def _near(current: Sequence[Evaluation], text: str) -> str:
+    return near(text, {name for each in current for name in (each.model, each.key) if name})
 
 
 async def _from_store(store: EvaluationStore, warnings: list[str]) -> Iterator[Evaluation]:

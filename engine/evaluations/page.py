@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 
 from engine.evaluations.cells import column_text, plain
-from engine.evaluations.evaluation import FRACTION
 from engine.evaluations.table import Row, Table
 
 HEAD = """<!doctype html>
@@ -78,8 +77,7 @@ def html_page(table: Table) -> str:
 
 
 def _title(table: Table, name: str) -> str:
-    unit = next((row.cells[name].metric.unit for row in table.rows if name in row.cells), "")
-    return f"{name} %" if unit == FRACTION else name
+    return f"{name} %" if table.is_percent(name) else name
 
 
 def _cell(row: Row, name: str) -> str:

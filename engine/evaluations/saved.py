@@ -48,14 +48,14 @@ async def saved_view(store: EvaluationStore | None, name: str) -> View:
 
 
 async def change_tags(
-    store: EvaluationStore, evaluation: Evaluation, *, add: Sequence[str], drop: Sequence[str], metric: str = ""
+    store: EvaluationStore | None, evaluation: Evaluation, *, add: Sequence[str], drop: Sequence[str], metric: str = ""
 ) -> tuple[str, ...]:
     """Add and take away tags of an evaluation, or of one of its metrics; what it has then.
 
     Raises:
         UsageError: the evaluation is not in this store, or has no such metric.
     """
-    await _require(store, evaluation)
+    store = await _holding(store, evaluation)
     if metric and metric not in evaluation.metrics:
         raise UsageError(
             f"evaluation {evaluation.evaluation_id!r} has no metric {metric!r}", hint=_near(evaluation, metric)
@@ -69,13 +69,13 @@ async def change_tags(
     return tags
 
 
-async def set_hidden(store: EvaluationStore, evaluation: Evaluation, *, hidden: bool, reason: str = "") -> None:
+async def set_hidden(store: EvaluationStore | None, evaluation: Evaluation, *, hidden: bool, reason: str = "") -> None:
     """Hide an evaluation from tables, rankings and exports, or show it again.
 
     Raises:
         UsageError: the evaluation is not in this store, or was replaced.
     """
-    await _require(store, evaluation)
+    store = await _holding(store, evaluation)
     if evaluation.hidden == REPLACED:
         raise UsageError(f"evaluation {evaluation.evaluation_id!r} was replaced", hint="hide the one in its place")
     details: dict[str, Any] = {name: value for name, value in evaluation.details.items() if name != "hidden_because"}
@@ -88,12 +88,14 @@ async def _write(store: EvaluationStore, made: Evaluation) -> None:
     await store.change_evaluation(made.evaluation_id, hidden=made.hidden, tags=made.tags, details=made.details)
 
 
-async def _require(store: EvaluationStore, evaluation: Evaluation) -> None:
-    if not any(row["evaluation_id"] == evaluation.evaluation_id for row in await store.evaluations()):
+async def _holding(store: EvaluationStore | None, evaluation: Evaluation) -> EvaluationStore:
+    rows = await store.evaluations() if store is not None else []
+    if store is None or not any(row["evaluation_id"] == evaluation.evaluation_id for row in rows):
         raise UsageError(
             f"evaluation {evaluation.name!r} is only in the registry, and an entry never changes",
-            hint="record it here to tag or hide it",
+            hint="record it here to tag or hide it; `engine registry hide` hides an entry",
         )
+    return store
 
 
 def _near(evaluation: Evaluation, metric: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.data.source import near
 from engine.errors import UsageError
-from engine.evaluations.evaluation import KEY_COLUMNS, Evaluation, Metric
+from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, Metric
 from engine.evaluations.figures import ATTRITION, COST, TIME
 from engine.evaluations.filter import parse_filter
 from engine.evaluations.load import Loaded
@@ -92,6 +92,12 @@ class Table:
     hidden: int
     filtered: int
     warnings: tuple[str, ...]
+    is_empty: bool = False
+    """Whether there is no evaluation at all that could be shown, in any view."""
+
+    def is_percent(self, name: str) -> bool:
+        """Whether figures of this column are fractions, which people read as percent."""
+        return any(row.cells[name].metric.unit == FRACTION for row in self.rows if name in row.cells)
 
     @property
     def left_out(self) -> int:
@@ -109,9 +115,9 @@ def build_table(loaded: Loaded, view: View) -> Table:
     everything = list(_rows(loaded.evaluations, view))
     rows = [row for row in everything if test(row)]
     metrics = sorted({name for row in rows for name in row.cells})
-    known = sorted({name for row in everything for name in row.cells})
+    known = sorted({name for each in loaded.evaluations for name in each.metrics})
     fixed = list(KEY_COLUMNS if view.all_key_columns else BASE_COLUMNS)
-    if view.columns:
+    if view.columns and known:
         shown = [name for name in _asked(view.columns, known) if name not in fixed]
     else:
         shown = metrics if view.all_metrics else _important(rows)
@@ -123,6 +129,7 @@ def build_table(loaded: Loaded, view: View) -> Table:
         hidden=loaded.hidden,
         filtered=len(everything) - len(rows),
         warnings=loaded.warnings,
+        is_empty=not loaded.evaluations,
     )
 
 
@@ -176,11 +183,11 @@ def _asked(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
 def _sorted(rows: Sequence[Row], sort: str, known: Sequence[str]) -> list[Row]:
     """The rows by a column; those without it come last, in both directions; equal ones newest first."""
     rows = sorted(rows, key=lambda row: -row.evaluations[0].created_at)
-    if not sort:
+    if not sort or not rows:
+        _require_sortable(sort.removeprefix("-"), known)
         return rows
     name, descending = sort.removeprefix("-"), sort.startswith("-")
-    if name not in known and name not in KEY_COLUMNS and name not in ORIGIN_COLUMNS:
-        raise UsageError(f"there is no column {name!r} to sort by", hint=near(name, [*known, *KEY_COLUMNS]))
+    _require_sortable(name, known)
 
     def value(row: Row) -> Any:
         number = row.number(name)
@@ -188,3 +195,9 @@ def _sorted(rows: Sequence[Row], sort: str, known: Sequence[str]) -> list[Row]:
 
     there = sorted((row for row in rows if value(row) is not None), key=value, reverse=descending)
     return [*there, *(row for row in rows if value(row) is None)]
+
+
+def _require_sortable(name: str, known: Sequence[str]) -> None:
+    if known and name and name not in (*known, *KEY_COLUMNS, *ORIGIN_COLUMNS):
+        hint = near(name, [*known, *KEY_COLUMNS]) or "a metric, or one of " + ", ".join((*KEY_COLUMNS, *ORIGIN_COLUMNS))
+        raise UsageError(f"there is no column {name!r} to sort by", hint=hint)

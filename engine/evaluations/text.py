@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.evaluations.cells import column_text, csv_cell, plain, shortened, width
-from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS
+from engine.evaluations.evaluation import KEY_COLUMNS
 from engine.evaluations.table import Row, Table
 from engine.evaluations.view import View
 
 FORMATS = ("table", "md", "csv", "json")
 LEAST_KEY_WIDTH = 12
+LEAST_WIDTH = 6
+NARROWEST = 3
+NOTHING = "nothing is recorded yet: engine run ... --record does it, also of a run that is finished"
 
 
 def table_text(table: Table, view: View, *, columns_wide: int | None = None) -> str:
@@ -27,6 +30,8 @@ def table_text(table: Table, view: View, *, columns_wide: int | None = None) -> 
         view: how much of it stands side by side.
         columns_wide: the width of the terminal; None where there is no limit.
     """
+    if table.is_empty:
+        return "\n".join([NOTHING, *_below(table)])
     head = [_header(name, table, view) for name in table.columns]
     body = [[column_text(row, name) for name in table.columns] for row in table.rows]
     parts = []
@@ -37,13 +42,10 @@ def table_text(table: Table, view: View, *, columns_wide: int | None = None) -> 
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]], *, limit: int | None = None, fixed: int = 0) -> str:
-    """A box of lines around cells; where it does not fit, the first `fixed` columns give way."""
+    """A box of lines around cells; where it does not fit, the first `fixed` columns give way before the others."""
     widths = [max(width(line[i]) for line in (head, *rows)) for i in range(len(head))]
-    while limit is not None and sum(widths) + 3 * len(widths) + 1 > limit:
-        widest = max(range(min(fixed, len(widths))), key=widths.__getitem__, default=None)
-        if widest is None or widths[widest] <= LEAST_KEY_WIDTH:
-            break
-        widths[widest] -= 1
+    if limit is not None:
+        _squeeze(widths, limit - 3 * len(widths) - 1, fixed)
     lines = ["─" * (each + 2) for each in widths]
 
     def line(cells: Sequence[str]) -> str:
@@ -53,6 +55,27 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]], *, limit: int | Non
     middle = "├" + "┼".join(lines) + "┤"
     body = [line(row) for row in rows]
     return "\n".join(["┌" + "┬".join(lines) + "┐", line(head), middle, *body, "└" + "┴".join(lines) + "┘"])
+
+
+def columns_that_fit(count: int, limit: int | None) -> int:
+    """How many of these columns have room side by side, if all are as narrow as one can read."""
+    return count if limit is None else max(1, min(count, (limit - 1) // (LEAST_WIDTH + 3)))
+
+
+def _squeeze(widths: list[int], room: int, fixed: int) -> None:
+    """Take from the widest columns until all have room, or are as narrow as can be."""
+    first, rest, everything = range(fixed), range(fixed, len(widths)), range(len(widths))
+    for columns, least in (
+        (first, LEAST_KEY_WIDTH),
+        (first, LEAST_WIDTH),
+        (rest, LEAST_KEY_WIDTH),
+        (everything, NARROWEST),
+    ):
+        while sum(widths) > room and columns:
+            widest = max(columns, key=widths.__getitem__)
+            if widths[widest] <= least:
+                break
+            widths[widest] -= 1
 
 
 def markdown_text(table: Table, view: View) -> str:
@@ -123,7 +146,7 @@ def _parts(
     """Which columns stand in each box."""
     keys = list(range(fixed))
     widths = [max(width(line[index]) for line in (head, *body)) + 3 for index in range(len(head))]
-    room = None if limit is None else limit - 1 - sum(min(widths[key], LEAST_KEY_WIDTH + 3) for key in keys)
+    room = None if limit is None else limit - 1 - sum(min(widths[key], LEAST_WIDTH + 3) for key in keys)
     most = max(1, num_columns - fixed)
     part: list[int] = []
     for index in range(fixed, len(head)):
@@ -143,6 +166,8 @@ def _below(table: Table) -> list[str]:
         notes.append(f"{left_out}: --all_metrics, or --columns a,b, shows them")
     if table.filtered:
         notes.append(f"{table.filtered} rows are filtered out")
+    elif not table.rows and not table.is_empty:
+        notes.append("no figure has these tags, or so many tasks")
     if table.hidden:
         notes.append(f"{table.hidden} hidden: --hidden shows them")
     return ["; ".join(notes)] if notes else []
@@ -151,9 +176,8 @@ def _below(table: Table) -> list[str]:
 def _header(name: str, table: Table, view: View) -> str:
     if name not in table.metrics:
         return name
-    unit = next((row.cells[name].metric.unit for row in table.rows if name in row.cells), "")
     short = plain(shortened(name, view.metric_name_max_length))
-    return f"{short} %" if unit == FRACTION else short
+    return f"{short} %" if table.is_percent(name) else short
 
 
 def _csv_values(row: Row, columns: Sequence[str], metrics: set[str]) -> Iterator[Any]:
@@ -170,8 +194,9 @@ def _csv_values(row: Row, columns: Sequence[str], metrics: set[str]) -> Iterator
 
 def _fitted(text: str, room: int) -> str:
     if width(text) > room:
+        mark = ".." if room > NARROWEST else ""
         kept = text
-        while width(kept) > room - 2:
+        while width(kept) > room - len(mark):
             kept = kept[:-1]
-        text = kept + ".."
+        text = kept + mark
     return text + " " * (room - width(text))

@@ -24,7 +24,7 @@ from engine.statistics.paired import (
     mcnemar_exact,
     newcombe_paired,
 )
-from engine.statistics.power import detectable, discordant_error, questions_needed
+from engine.statistics.power import detectable, detectable_by, discordant_error, questions_needed
 
 __all__ = [
     "ClusteredMean",
@@ -37,6 +37,7 @@ __all__ = [
     "compare_paired",
     "compare_unpaired",
     "detectable",
+    "detectable_by",
     "discordant_error",
     "holm",
     "mcnemar_exact",

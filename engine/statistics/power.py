@@ -51,6 +51,25 @@ def questions_needed(difference: float, *, discordant: float, power: float = POW
     return math.ceil((root / difference) ** 2)
 
 
+def detectable_by(n: int, *, discordant: float, power: float = POWER, confidence: float = 0.95) -> float:
+    """The smallest difference that a paired comparison of `n` data shows with this power: `questions_needed` solved.
+
+    1.0 where so few data show none at all.
+
+    Args:
+        n: data that both runs have.
+        discordant: as for `questions_needed`.
+        power: how often the difference is to be shown.
+        confidence: one less the level of the test.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(60):  # halves until nothing is left to halve
+        middle = (low + high) / 2
+        enough = questions_needed(middle, discordant=discordant, power=power, confidence=confidence) <= n
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
 def _reach(power: float, confidence: float) -> float:
     normal = NormalDist()
     return normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)

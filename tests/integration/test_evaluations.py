@@ -225,6 +225,28 @@ async def test_ranks_are_ranges_where_no_difference_is_shown(store, home):
     ]
 
 
+@pytest.mark.parametrize("words", ["table", "table --sort -x --columns x", "list", "metric gsm8k"])
+def test_with_nothing_recorded_a_command_says_what_to_do_and_makes_nothing(home, capsys, monkeypatch, tmp_path, words):
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["evaluation", *words.split()]) == 0
+    assert "--record" in capsys.readouterr().out
+    assert run_command_line(["evaluation", "tag", "latest", "+x"]) == 2
+    assert not (home / "engine.db").exists()
+
+
+def test_how_many_data_show_a_difference_is_planned_before_it_is_paid(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["plan", "--detect", "2.0"]) == 0
+    assert capsys.readouterr().out.startswith("9809 data show a difference of 2 points")
+    assert run_command_line(["plan", "--detect", "2.0", "--discordant", "12", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["needed"] == 2353
+    words = ["generated:3_digit_addition", "ThreeDigitAdditionSolver", "--model", "simulated::calculator"]
+    assert run_command_line(["plan", *words, "--detect", "2.0"]) == 0
+    said = capsys.readouterr().out
+    assert "to show 2 points its 1000 data are too few, it takes 9809; they show 6.3" in said
+    assert run_command_line(["plan", "--detect", "0"]) == 2
+
+
 def test_the_command_line_tells_the_seeds_story(home, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from engine.errors import UsageError
-from engine.evaluations.cells import csv_cell, plain, shortened
+from engine.evaluations.cells import csv_cell, plain, shortened, width
 from engine.evaluations.evaluation import FRACTION, Evaluation, Metric
 from engine.evaluations.load import Loaded, resolve
 from engine.evaluations.names import entry_key, next_version
@@ -113,6 +113,29 @@ def test_a_narrow_terminal_gets_more_tables_each_with_the_key():
     text = table_text(build_table(ALL, view), view, columns_wide=70)
     assert text.count("model") > 1
     assert max(len(line) for line in text.splitlines() if "left out" not in line) <= 70
+
+
+@pytest.mark.parametrize("columns_wide", [20, 25, 33, 40, 60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(columns_wide):
+    long = Loaded((evaluation(1, "x" * 300, metric("gsm8k", 0.5)), evaluation(2, "日本語" * 20, metric("mmlu", 0.25))))
+    view = View(all_key_columns=columns_wide > 40, all_metrics=True)
+    boxes = table_text(build_table(long, view), view, columns_wide=columns_wide).split("\n\n")
+    lines = [line for box in boxes for line in box.splitlines()]
+    assert {width(line) for line in lines} <= set(range(columns_wide + 1))
+    assert all("model"[:3] in box for box in boxes)
+
+
+def test_where_nothing_is_recorded_any_view_says_what_to_do():
+    for view in (View(), View(sort="-gsm8k"), View(columns=("gsm8k",)), View(tags=("a",)), View(where="a>1")):
+        assert "--record" in table_text(build_table(Loaded(()), view), view)
+    hidden = table_text(build_table(Loaded((), hidden=3), View()), View())
+    assert "3 hidden: --hidden shows them" in hidden
+
+
+def test_a_view_that_leaves_nothing_says_so_and_is_no_mistake():
+    view = View(tags=("nobody",), sort="-gsm8k", columns=("mmlu",))
+    assert "no figure has these tags" in table_text(build_table(ALL, view), view)
+    assert "2 rows are filtered out" in table_text(build_table(ALL, View(where="gsm8k>2")), View(where="gsm8k>2"))
 
 
 def test_more_columns_than_asked_for_stand_in_further_tables():

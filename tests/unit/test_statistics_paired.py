@@ -14,6 +14,7 @@ from engine.statistics import (
     compare_paired,
     compare_unpaired,
     detectable,
+    detectable_by,
     discordant_error,
     holm,
     mcnemar_exact,
@@ -224,3 +225,12 @@ def test_the_data_that_are_planned_for_show_the_difference():
     cells = random.multinomial(n, [0.07, 0.05, 0.88], size=2000)
     shown = sum(mcnemar_exact(int(f), int(b)) < 0.05 for f, b, _ in cells) / 2000
     assert 0.75 < shown < 0.84
+
+
+@pytest.mark.parametrize("discordant", [0.02, 0.12, 0.5])
+def test_what_so_many_data_show_is_what_so_many_are_needed_for(discordant):
+    for n in (50, 500, 5000):
+        shown = detectable_by(n, discordant=discordant)
+        assert (
+            questions_needed(shown, discordant=discordant) <= n < questions_needed(shown * 0.99, discordant=discordant)
+        )
