@@ -240,7 +240,7 @@ def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: bool | None,
 
 
 def _score(each: Evaluation) -> str:
-    main = each.metrics.get(each.details.get("evaluation_name", "")) or next(iter(each.metrics.values()), None)
+    main = each.main
     return with_doubt(main, each.lost) if main is not None else ""
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from engine.cli.evaluation import Flag, Labels, Sorting, laid_over
 from engine.cli.opened import loaded, run
-from engine.errors import StorageError, UsageError
+from engine.errors import EngineError, StorageError, UsageError
+from engine.evaluations.cells import plain
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
 from engine.evaluations.table import build_table
+
+if TYPE_CHECKING:
+    from engine.evaluations.inspect_messages import Call
 
 
 def export(
@@ -72,7 +79,7 @@ def export(
 
             _write(html_page(table), output)
         elif format == "inspect":
-            _write(_inspect(found, home), output)
+            _write(await _inspect(found, store, home), output)
         else:
             _plain(found, format, output)
 
@@ -92,7 +99,7 @@ def _plain(found: list[Evaluation], form: str, output: Path | None) -> None:
         raise _unwritable(output, error) from error
 
 
-def _inspect(found: list[Evaluation], home: Path) -> str:
+async def _inspect(found: list[Evaluation], store: EvaluationStore | None, home: Path) -> str:
     from engine.data.entries import registry_folder
     from engine.evaluations.inspect_log import inspect_log
     from engine.evaluations.solutions import read_solutions
@@ -100,7 +107,30 @@ def _inspect(found: list[Evaluation], home: Path) -> str:
     if len(found) != 1:
         raise UsageError(f"a log of Inspect holds one evaluation, these are {len(found)}", hint="name one by its id")
     solutions = read_solutions(registry_folder(home) / found[0].name)
-    return json.dumps(inspect_log(found[0], solutions), ensure_ascii=False)
+    calls: dict[tuple[int, int], list[Call]] = {}
+    try:
+        calls = await _calls(found[0], store, home)
+    except EngineError as error:
+        print(f"warning: the log is without messages: {plain(error.message)}", file=sys.stderr)
+    return json.dumps(inspect_log(found[0], solutions, calls), ensure_ascii=False)
+
+
+async def _calls(
+    evaluation: Evaluation, store: EvaluationStore | None, home: Path
+) -> dict[tuple[int, int], list[Call]]:
+    """The replies of each task, found by solving it again from what is stored."""
+    from engine.evaluations.inspect_messages import Call
+    from engine.proof.again import open_again, retold
+    from engine.proof.replay import Here
+
+    if store is None:
+        raise UsageError(f"{evaluation.name!r} came without its run")
+    stored = await open_again(store, evaluation, Here(folder=Path.cwd(), home=home))
+    with TemporaryDirectory(prefix="engine-export-") as work:
+        return {
+            (each.result.key.datum_index, each.result.key.repeat): [Call(u.who, u.completion) for u in each.used]
+            async for each in retold(store, stored, folders=Path(work))
+        }
 
 
 def _write(text: str, output: Path | None) -> None:

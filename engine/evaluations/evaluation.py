@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from engine.ports import Store
 
+COST, ATTRITION, TIME = ("cost",), ("attrition",), ("time",)
+"""Tags of metrics that are no scores."""
+NO_SCORES = frozenset({*COST, *ATTRITION, *TIME})
 FRACTION, USD, SECONDS, TOKENS, COUNT = "fraction", "usd", "s", "tokens", "tasks"
 REPLACED = 2
 """`hidden` of an evaluation that was overwritten."""
@@ -125,6 +128,13 @@ class Evaluation:
     def model(self) -> str:
         """The model that was evaluated, or that the agent used."""
         return self.about.get("model", "")
+
+    @property
+    def main(self) -> Metric | None:
+        """The score that it is named by, else the first of its scores; None where it has none."""
+        named = self.metrics.get(str(self.details.get("evaluation_name")))
+        scores = (metric for metric in self.metrics.values() if not NO_SCORES.intersection(metric.tags))
+        return named or next(scores, None)
 
     @property
     def n(self) -> int | None:

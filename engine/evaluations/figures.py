@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.evaluations.evaluation import COUNT, FRACTION, SECONDS, TOKENS, USD, Metric
+from engine.evaluations.evaluation import ATTRITION, COST, COUNT, FRACTION, SECONDS, TIME, TOKENS, USD, Metric
 from engine.records import Outcome, Tally, TaskResult
 from engine.report import RunReport
 from engine.statistics import ClusteredMean, clustered_error, quantile_interval, wilson
 
 REPLIED_WITHOUT_ANSWER = (Outcome.REFUSED, Outcome.TRUNCATED, Outcome.EMPTY, Outcome.UNPARSED)
 QUANTILES = (("p50", 0.5), ("p95", 0.95))
-COST, ATTRITION, TIME = ("cost",), ("attrition",), ("time",)
-"""Tags of metrics that are no scores."""
 
 
 @dataclass(slots=True)
@@ -69,15 +67,25 @@ def run_figures(name: str, report: RunReport, tally: Tally, figures: Figures) ->
 
 
 def _scores(name: str, report: RunReport, tally: Tally, figures: Figures) -> Iterator[Metric]:
-    for metric, value in report.metrics.items():
-        part = metric.removeprefix(f"{name}/")
-        mean = figures.means.get(part)
+    """The score, the means of what tasks measured, and what the solver computed itself.
+
+    Of the last nobody knows what they are made from: they have no n and no interval. Where all of them are in 0-1
+    they are fractions; a solver that counts in percent, as the seed's do, has some beyond.
+    """
+    if report.score is not None and not isinstance(report.metrics.get(name), int | float):
+        yield _score(name, report, tally)
+    numbers = {m: float(v) for m, v in report.metrics.items() if isinstance(v, int | float) and math.isfinite(v)}
+    means = {m: figures.means.get(m.removeprefix(f"{name}/")) for m in numbers}
+    known = {m: mean for m, mean in means.items() if mean and math.isclose(mean.mean, numbers[m], rel_tol=1e-9)}
+    own = [value for m, value in numbers.items() if m not in known and m != name]
+    unit = FRACTION if all(0.0 <= value <= 1.0 for value in own) else ""
+    for metric, value in numbers.items():
         if metric == name and value == tally.score:
             yield _score(name, report, tally)
-        elif mean is not None and isinstance(value, int | float) and math.isclose(mean.mean, value, rel_tol=1e-9):
-            yield _mean(metric, mean, share=part in figures.shares)
-        elif isinstance(value, int | float) and math.isfinite(value):
-            yield Metric(name=metric, value=float(value), n=report.counted, higher_is_better=True)
+        elif metric in known:
+            yield _mean(metric, known[metric], share=metric.removeprefix(f"{name}/") in figures.shares)
+        else:
+            yield Metric(name=metric, value=value, unit=unit, higher_is_better=True)
     if report.score_answered is not None and report.score is not None:
         answered = sum(count for outcome, count in report.outcomes.items() if outcome.answered)
         single = tally.clusters in (0, tally.counted)  # with repeats the tasks are not independent

@@ -1,27 +1,40 @@
 """An evaluation as a log of Inspect, which its own reader and viewer open.
 
 Source: Inspect's `EvalLog`, version 2 of the JSON format, as of inspect_ai 0.3.285.
-Differs: what a task was asked is its datum, and what the model said is the answer that was read from it; the
-    messages themselves are not in an evaluation.
+Differs: where the messages are not at hand, what a task was asked is its datum, and what the model said is the
+    answer that was read from it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.evaluations.evaluation import Evaluation, Metric
+from engine.evaluations.inspect_messages import Call, conversation, model_usage
 
 QUESTION_FIELDS = ("question", "problem", "prompt", "input", "query", "text")
 TARGET_FIELDS = ("answer", "target", "output", "solution", "gold")
 
 
-def inspect_log(evaluation: Evaluation, solutions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The log as JSON holds it: one sample for each task, one score with all metrics of the evaluation."""
+def inspect_log(
+    evaluation: Evaluation,
+    solutions: Iterable[Mapping[str, Any]],
+    calls: Mapping[tuple[int, int], Sequence[Call]] | None = None,
+) -> dict[str, Any]:
+    """The log as JSON holds it: one sample for each task, one score with all metrics of the evaluation.
+
+    Args:
+        evaluation: what it is about.
+        solutions: a line for each task, as the entry holds them.
+        calls: by datum index and repeat, the replies that each task was given, in their order.
+    """
     when = datetime.fromtimestamp(evaluation.created_at, UTC).isoformat()
-    samples = [_sample(each, evaluation) for each in solutions]
+    calls = calls or {}
+    samples = [_sample(each, evaluation, calls) for each in solutions]
+    ours = [call.completion for each in calls.values() for call in each if not call.role]
     details = evaluation.details
     sampling = details.get("sampling") or {}
     known = ("temperature", "max_tokens", "top_p", "seed")
@@ -45,7 +58,7 @@ def inspect_log(evaluation: Evaluation, solutions: Iterable[Mapping[str, Any]]) 
             "metadata": {name: details.get(name) for name in ("dataset_fingerprint", "solver_source", "outcomes")},
         },
         "results": _results(evaluation, samples),
-        "stats": {"started_at": when, "completed_at": when},
+        "stats": {"started_at": when, "completed_at": when, "model_usage": model_usage(ours)},
         "samples": samples,
     }
 
@@ -68,7 +81,9 @@ def _metric(metric: Metric) -> dict[str, Any]:
     return {"name": metric.name, "value": metric.value, "metadata": {name: getattr(metric, name) for name in doubt}}
 
 
-def _sample(solution: Mapping[str, Any], evaluation: Evaluation) -> dict[str, Any]:
+def _sample(
+    solution: Mapping[str, Any], evaluation: Evaluation, calls: Mapping[tuple[int, int], Sequence[Call]]
+) -> dict[str, Any]:
     datum = solution.get("datum")
     answer = solution.get("answer")
     score = solution.get("score")
@@ -82,6 +97,9 @@ def _sample(solution: Mapping[str, Any], evaluation: Evaluation) -> dict[str, An
         "output": {"model": evaluation.model, "completion": "" if answer is None else str(answer), "choices": []},
         "metadata": {"outcome": solution.get("outcome"), "info": solution.get("info"), "datum": datum},
     }
+    said = calls.get((index or 0, int(solution.get("repeat") or 0)))
+    if said:
+        sample.update(conversation(said))
     error = solution.get("error") or {}
     if error or solution.get("outcome") in ("errored", "skipped"):
         told = str(error.get("message") or solution["outcome"])

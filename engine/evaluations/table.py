@@ -11,8 +11,7 @@ from typing import Any
 
 from engine.data.source import near
 from engine.errors import UsageError
-from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, Metric
-from engine.evaluations.figures import ATTRITION, COST, TIME
+from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, NO_SCORES, Evaluation, Metric
 from engine.evaluations.filter import parse_filter
 from engine.evaluations.load import Loaded
 from engine.evaluations.view import View
@@ -21,7 +20,6 @@ BASE_COLUMNS = ("model", "agent")
 ORIGIN_COLUMNS = ("id", "benchmark", "dataset", "subset", "solver", "uploader", "date", "n", "lost", "tags")
 """Columns that can be asked for beside the key and the metrics; they tell of the newest evaluation of a row."""
 IMPORTANT = re.compile(r"coding|average|avg")
-NO_SCORES = frozenset({*COST, *ATTRITION, *TIME})
 
 
 @dataclass(frozen=True, slots=True)

@@ -348,3 +348,28 @@ def test_a_solver_or_dataset_that_changed_since_makes_no_bundle(parrot):
     (parrot / "data" / "test.jsonl").write_text('{"word": "x", "right": true, "group": "g"}\n')
     assert "is not what it was" in told(parrot, *words, code=1)
     assert not list(parrot.glob("*again*"))
+
+
+def test_a_log_of_inspect_holds_what_was_said(adder):
+    log = json.loads(told(adder, "evaluation", "export", "inspect", "latest"))
+    sample = log["samples"][0]
+    assert [message["role"] for message in sample["messages"]] == ["user", "assistant"]
+    assert sample["metadata"]["datum"]["input"] in sample["messages"][0]["content"]
+    assert sample["output"]["completion"] == sample["messages"][1]["content"]
+    assert sample["output"]["choices"][0]["stop_reason"] == "stop"
+    assert sample["events"][0]["output"]["usage"]["output_tokens"] > 0
+    assert log["stats"]["model_usage"]["calculator"]["input_tokens"] > 0
+
+
+def test_where_the_solver_changed_a_log_of_inspect_goes_without_messages_and_says_so(parrot):
+    (parrot / "parrot.py").write_text(SOLVER + "\n# changed\n")
+    done = subprocess.run(
+        command("evaluation", "export", "inspect", "latest"),
+        cwd=parrot,
+        env=environment(parrot / "home"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "without messages: solver 'Parrot' was changed" in done.stderr
+    assert "messages" not in json.loads(done.stdout)["samples"][0]

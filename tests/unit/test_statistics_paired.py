@@ -234,3 +234,38 @@ def test_what_so_many_data_show_is_what_so_many_are_needed_for(discordant):
         assert (
             questions_needed(shown, discordant=discordant) <= n < questions_needed(shown * 0.99, discordant=discordant)
         )
+
+
+def test_the_bootstrap_is_the_one_of_its_definition_drawn_by_another_road():
+    random = np.random.default_rng(5)
+    first = random.uniform(0, 1, 40)
+    second = np.clip(first + random.normal(0.05, 0.2, 40), 0, 1)
+    found = compare_paired(list(first), list(second), single=True, seed=7)
+    values = [float(b - a) for a, b in zip(first, second, strict=True)]
+
+    def moments(drawn: list[float]) -> tuple[float, float]:
+        mean = math.fsum(drawn) / len(drawn)
+        spread = math.fsum((each - mean) ** 2 for each in drawn)
+        return mean, math.sqrt(spread / (len(drawn) - 1) / len(drawn))
+
+    mean, error = moments(values)
+    far = []
+    for row in np.random.default_rng(7).integers(0, 40, size=(9999, 40)):
+        resampled, its_error = moments([values[place] for place in row])
+        far.append(abs(resampled - mean) / its_error)
+    reach = sorted(far)[9499] * error
+    assert found.interval.low == pytest.approx(mean - reach, rel=1e-9)
+    assert found.interval.high == pytest.approx(mean + reach, rel=1e-9)
+    assert found.p_value == pytest.approx((1 + sum(each >= abs(mean) / error for each in far)) / 10_000, rel=1e-9)
+
+
+COVERAGE = {(30, 0.05): 93.92, (30, 0.5): 95.72, (30, 0.95): 93.92, (100, 0.05): 96.59, (100, 0.5): 94.31}
+COVERAGE |= {(100, 0.95): 96.59, (1000, 0.05): 95.04, (1000, 0.5): 94.63, (1000, 0.95): 95.04}
+
+
+@pytest.mark.parametrize(("n", "p"), COVERAGE)
+def test_wilson_covers_exactly_what_the_documents_say(n, p):
+    counts = np.arange(n + 1)
+    bounds = [wilson(int(k), n) for k in counts]
+    holds = np.array([b is not None and b.low <= p <= b.high for b in bounds])
+    assert round(100 * float(stats.binom.pmf(counts, n, p) @ holds), 2) == COVERAGE[n, p]
