@@ -139,6 +139,15 @@ class Engine:
     ) -> RunReport:
         """Run one benchmark for one model, and give what it came to.
 
+        Args:
+            dataset: `ns/name/version`, a path, `hf:owner/name`, `generated:name`; relative to the engine's folder.
+            solver: a class that inherits from `SolverStrategy`, or its name, file or `module:Class`.
+            model: `provider::name`, a bare name, or `https://host/v1::name`.
+            subset: the split; "" is the dataset's only one.
+            options: arguments of the solver's constructor, by name.
+            choice: which rows, and how often; all of them once without.
+            mode: how to treat what is stored; it is reused without.
+
         Raises:
             EngineError: see the tree in `engine.errors`; tasks that end without a score raise nothing.
         """

@@ -6,7 +6,6 @@ also when the folder one stands in has folders of those names.
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib
 import importlib.util
@@ -14,7 +13,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,14 +27,6 @@ GROUP = "engine.solvers"
 LOADING = RLock()
 """Held while a module is loaded by path: `sys.modules` shows it to other threads before it is whole."""
 CLASS = re.compile(r"^class\s+(\w+)\s*[(:]", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class SolverCode:
-    """What a solver is made of, for a run's identity: the hash of its files, and versions of its scorers."""
-
-    source: str
-    scorers: Mapping[str, int]
 
 
 def built_in(name: str) -> ModuleType:
@@ -74,6 +64,7 @@ def _find(reference: str, base: type, folder: Path) -> type[Any]:
             raise SolverError(f"solver {reference!r}: there is no file {str(path)!r}", hint="check the path")
         return _class_in(_load_file(path), class_name, base, reference)
     if class_name:
+        _findable(folder)
         return _class_in(_import(target, reference), class_name, base, reference)
     for path in _files(folder):
         if path.stem == reference:
@@ -97,29 +88,6 @@ def solver_names(*, folder: Path) -> list[str]:
         if name.endswith(("Solver", "SolverStrategy", "Strategy")) and path.stem != "strategy"
     }
     return sorted(found | {entry.name for entry in entry_points(group=GROUP)})
-
-
-def solver_code(solver: type[Any], versions: Mapping[str, int]) -> SolverCode:
-    """The hash of the files that a solver's class is written in, and the versions of scorers they use."""
-    files: dict[str, bytes] = {}
-    scorers = dict(versions)
-    waiting = [sys.modules[cls.__module__] for cls in solver.__mro__ if cls.__module__ in sys.modules]
-    seen: set[str] = set()
-    while waiting:
-        module = waiting.pop()
-        name, file = module.__name__, getattr(module, "__file__", None)
-        if name in seen or file is None:
-            continue
-        seen.add(name)
-        if name.startswith("engine.scoring."):
-            scorers[name.removeprefix("engine.scoring.")] = int(getattr(module, "VERSION", 1))
-        elif _is_solver_file(Path(file), solver):
-            files[Path(file).name] = Path(file).read_bytes()
-            waiting.extend(_used_by(module))
-    digest = blake2b(digest_size=16)
-    for name in sorted(files):
-        digest.update(name.encode() + b"\0" + files[name] + b"\0")
-    return SolverCode(digest.hexdigest(), scorers)
 
 
 def build_solver(
@@ -221,6 +189,8 @@ def _load_file(path: Path) -> ModuleType:
     name = f"{package.__name__}.{path.stem}" if inside else f"_engine_solver_{path.stem}_{digest}"
     if inside and name in sys.modules:
         return sys.modules[name]
+    if not inside:
+        _findable(path.parent)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -236,6 +206,12 @@ def _load_file(path: Path) -> ModuleType:
         what = f"{type(error).__name__}: {error}"
         raise SolverError(f"{path}: cannot be imported: {what}", hint="mend the file") from error
     return module
+
+
+def _findable(folder: Path) -> None:
+    """Let a solver import what lies beside it, as a script can; last, so that it hides nothing that is installed."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 def _import(name: str, reference: str) -> ModuleType:
@@ -262,31 +238,3 @@ def _class_in(module: ModuleType, name: str, base: type, reference: str) -> type
     listing = ", ".join(sorted(own)) or "none; a solver is a class that inherits from SolverStrategy"
     what = f"has no solver class {name!r}" if name else "needs the class named, as file.py:Class"
     raise SolverError(f"solver {reference!r}: {where} {what}", hint=f"solvers there: {listing}")
-
-
-def _is_solver_file(path: Path, solver: type[Any]) -> bool:
-    home = Path(inspect.getfile(solver)).resolve().parent
-    base = BUILT_IN / "solvers"
-    path = path.resolve()
-    return (path.is_relative_to(home) or path.is_relative_to(base)) and path.name not in ("strategy.py", "__init__.py")
-
-
-def _imported(module: ModuleType) -> Iterator[str]:
-    """Absolute names of what the module's file imports, inside functions too: constants have no `__module__`."""
-    package = module.__package__ or ""
-    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            base = ".".join(part for part in (above, node.module) if part)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def _used_by(module: ModuleType) -> Iterator[ModuleType]:
-    yield from (sys.modules[name] for name in _imported(module) if name in sys.modules)
-    for value in vars(module).values():
-        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        if isinstance(name, str) and name in sys.modules:
-            yield sys.modules[name]

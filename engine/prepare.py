@@ -12,10 +12,11 @@ from typing import Any
 
 from engine import plan
 from engine.errors import DatasetError, SolverError
-from engine.load import SolverCode, build_solver, find_solver, solver_code
+from engine.load import build_solver, find_solver
 from engine.models import ModelName
 from engine.ports import Dataset
 from engine.records import RunRecord, Selection
+from engine.source import SolverCode, solver_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

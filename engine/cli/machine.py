@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,18 @@ def mend_streams() -> None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - stays open
         elif name != "stdin" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def installed_first() -> None:
+    """Put the current folder last on the import path; `python -m` puts it first, and the script nowhere.
+
+    What lies there would hide installed packages of its name, a folder `datasets` above all. Solvers find their
+    neighbours all the same; see `engine.load`.
+    """
+    here = str(Path.cwd())
+    if sys.path and sys.path[0] in ("", here) and not sys.flags.safe_path:
+        sys.path.append(here)
+        del sys.path[0]
 
 
 def within_files(bench: Bench) -> tuple[Bench, str]:

@@ -10,11 +10,12 @@ from typing import Any
 from engine.data.kept import kept_view
 from engine.data.reference import open_dataset
 from engine.errors import EngineError
-from engine.load import build_solver, find_solver, solver_code
+from engine.load import build_solver, find_solver
 from engine.ports import Dataset
 from engine.prepare import Order, prepare_on
 from engine.proof.replay import Here
 from engine.proof.shelf import Kept
+from engine.source import solver_code
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a bundle may call its solver: no path, no module."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.support import adds, engine, environment, rows, scripted
+from tests.support import adds, engine, environment, rows, scripted, sums
 
 SCRIPT = """
 import random
@@ -199,3 +199,37 @@ async def test_two_commands_at_the_same_time_on_one_database_both_end_right(tmp_
         group.start_soon(one, "--temperature", 0.5)
     assert [each.code for each in ended] == [0, 0], ended
     assert [each.runs[0]["n"] for each in ended] == [1000, 1000]
+
+
+NEIGHBOUR = """
+import beside
+from engine import SolverStrategy
+
+
+class Near(SolverStrategy):
+    def evaluation_name(self):
+        return beside.NAME
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    def solve(self, datum):
+        return True
+"""
+
+
+@pytest.mark.parametrize("start", ["-m", "-c"])
+@pytest.mark.parametrize("reference", ["folder/near.py", "near.py:Near", "near:Near"])
+async def test_a_solver_imports_its_neighbours_and_hides_nothing_that_is_installed(tmp_path, reference, start):
+    folder = tmp_path / "folder" if "/" in reference else tmp_path
+    folder.mkdir(exist_ok=True)
+    (folder / "beside.py").write_text("NAME = 'near'\n")
+    (folder / "near.py").write_text(NEIGHBOUR)
+    for name in ("datasets", "openai", "aiosqlite"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('foreign')\n")
+    rows(tmp_path / "data.jsonl", sums(2))
+    program = {"-m": ("-m", "engine"), "-c": ("-P", "-c", "from engine.__main__ import main; main()")}[start]
+    words = (*program, "run", "data.jsonl", reference, "--model", "simulated::m")
+    done = await anyio.run_process([sys.executable, *words], cwd=tmp_path, env=environment(tmp_path), check=False)
+    assert done.stdout.decode().endswith("Final score: 2/2 - 100.00%\n"), done.stderr.decode()
