@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what `__getattr__` gives, as type checkers and editors see it
     from engine.api import Engine
     from engine.records import Outcome, Score
+    from solvers.strategy import SolverScoringMethod, SolverStrategy
 
-__all__ = ["Engine", "Outcome", "Score", "SolverStrategy"]
+__all__ = ["Engine", "Outcome", "Score", "SolverScoringMethod", "SolverStrategy"]
 __version__ = "0.1.0"
 
 
