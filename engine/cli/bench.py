@@ -15,6 +15,7 @@ from engine.api import Engine
 from engine.cli.batch import DEFAULT_BENCH, TOML, Batch, read_batch
 from engine.cli.detect import POWER, Wanted
 from engine.cli.flags import RunFlags
+from engine.cli.machine import results_only
 from engine.cli.show import counted
 from engine.config import bench_schema
 from engine.environment import Environment, read_environment
@@ -42,11 +43,12 @@ def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, P
             print(f"{order.dataset}: not opened, it is not on this machine", file=sys.stderr)
         else:
             try:
-                prepared = prepare(order, folder=batch.folder, home=environment.home)
+                with results_only():
+                    prepared = prepare(order, folder=batch.folder, home=environment.home)
+                    name = f"{prepared.solver.evaluation_name()} × {order.model}"
             except EngineError as error:
                 mistakes.append(error)
             else:
-                name = f"{prepared.solver.evaluation_name()} × {order.model}"
                 sizes.append((name, len(prepared.rows), prepared.selection.size))
         mistakes += _key_mistakes(batch, order, environment)
     if mistakes:
@@ -124,7 +126,8 @@ def show_plan(batch: Batch, flags: RunFlags, wanted: Wanted | None = None) -> in
 
 async def _plan(batch: Batch, flags: RunFlags, wanted: Wanted | None) -> int:
     async with Engine(batch.bench, folder=batch.folder) as engine:
-        forecasts = await engine.forecast_orders(batch.orders, mode=flags.mode)
+        with results_only():
+            forecasts = await engine.forecast_orders(batch.orders, mode=flags.mode)
     for forecast in forecasts:
         print(json.dumps({"event": "plan", **forecast.as_dict()}) if flags.json else forecast.sentence())
         if wanted is not None:

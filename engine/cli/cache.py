@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from engine.api import Engine
 from engine.cli.batch import project_bench, read_batch
 from engine.cli.flags import RunFlags, number
+from engine.cli.machine import results_only
 from engine.cli.show import counted, usd
 from engine.errors import UsageError
 
@@ -41,7 +42,8 @@ def explain(
     async def work() -> None:
         async with Engine(batch.bench, folder=batch.folder) as engine:
             for order in batch.orders:
-                record, found = await engine.explain(order)
+                with results_only():
+                    record, found = await engine.explain(order)
                 differing = None if found is None else [_part(*each) for each in found]
                 if flags.json:
                     print(json.dumps({"run_id": record.run_id, "benchmark": record.benchmark, "differs": differing}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,21 @@ def installed_first() -> None:
     if sys.path and sys.path[0] in ("", here) and not sys.flags.safe_path:
         sys.path.append(here)
         del sys.path[0]
+
+
+class _Stderr(io.TextIOBase):
+    """Writes to what stderr is at the moment, which bars may stand in for."""
+
+    def write(self, text: str, /) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def results_only() -> AbstractContextManager[object]:
+    """While it is open, what solvers and libraries print goes to stderr: stdout is for results."""
+    return redirect_stdout(_Stderr())
 
 
 def within_files(bench: Bench) -> tuple[Bench, str]:

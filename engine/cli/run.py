@@ -20,7 +20,7 @@ from engine.cli.bars import shown
 from engine.cli.batch import Batch, read_batch
 from engine.cli.flags import RunFlags
 from engine.cli.logs import log_events, open_log
-from engine.cli.machine import within_files
+from engine.cli.machine import results_only, within_files
 from engine.cli.show import final_lines, lag_line
 from engine.config import ErrorLimit
 from engine.errors import one_error
@@ -89,7 +89,7 @@ class _Ending:
         engine = Engine(self.batch.bench, folder=self.batch.folder)
         self.lag = engine.lag
         log = open_log(verbose=self.flags.verbose, quiet=self.flags.quiet, folder=engine.environment.home / "logs")
-        with one_error():
+        with one_error(), results_only():
             await self._run(engine, log)
         return self._end()
 

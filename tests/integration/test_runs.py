@@ -178,8 +178,45 @@ async def test_one_json_object_a_line_and_the_last_one_is_the_end(data, tmp_path
     assert objects[-1]["event"] == "end"
     assert objects[-1]["exit_code"] == 0
     run = objects[-1]["runs"][0]
+    promised = (
+        "run_id benchmark model agent n passed failed scored refused truncated empty unparsed errored skipped score "
+        "ci_low ci_high cached requests input_tokens output_tokens cost_usd duration_s metrics"
+    )
+    assert set(promised.split()) <= set(run)
     outcomes = ("passed", "failed", "scored", "refused", "truncated", "empty", "unparsed", "errored", "skipped")
     assert sum(run[name] for name in outcomes) == run["n"] == 40
+
+
+TALKS = """
+from engine import SolverStrategy
+
+print("imported")
+
+
+class Talks(SolverStrategy):
+    def evaluation_name(self):
+        print("named")
+        return "talks"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    def solve(self, datum):
+        print("solved in a thread")
+        return True
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "check", "cache explain"])
+async def test_what_a_solver_prints_is_no_result(data, tmp_path, command):
+    (tmp_path / "talks.py").write_text(TALKS)
+    bench = f"[[benchmark]]\ndataset = {str(data)!r}\nsolver = 'talks.py'\nmodels = ['simulated::m']\n"
+    (tmp_path / "bench.toml").write_text(bench)
+    ended = await engine(*command.split(), "bench.toml", "--json", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert all(isinstance(json.loads(line), dict) for line in ended.out.splitlines())
+    assert "imported" in ended.err
+    assert ("solved in a thread" in ended.err) == (command == "run")
 
 
 async def test_a_reply_that_was_cut_refused_or_empty_is_told_apart(tmp_path):
