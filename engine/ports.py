@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from anyio.lowlevel import EventLoopToken
+
 from engine.records import Attempt, Completion, Reply, RunRecord, Selection, Tally, TaskKey, TaskResult
 
 
@@ -186,6 +188,10 @@ class Caller(Protocol):
 
 current_task: ContextVar[Caller] = ContextVar("current_task")
 """The task that the running code belongs to; it travels into worker threads, so every call finds its task."""
+
+
+home_loop: ContextVar[EventLoopToken] = ContextVar("home_loop")
+"""The loop behind a plain `solve`, for threads of the solver's own: those that anyio starts know it."""
 
 
 class Solver(Protocol):

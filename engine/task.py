@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from engine.calls.desk import Served
 from engine.calls.keys import draw_key, draws_are_shared, encode_body, request_hash
 from engine.calls.sender import Line
 from engine.errors import CallError, DrainError, EngineError, NotStoredError, SolverError, StorageError
-from engine.ports import Solver, current_task
+from engine.ports import Solver, current_task, home_loop
 from engine.records import Completion, Fault, Outcome, Request, Score, TaskKey, TaskResult
 
 LAST_LINES = 12
@@ -252,6 +253,7 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
 
 async def _in_a_thread(setting: Setting, datum: dict[str, Any]) -> Any:
     solve = setting.solver.solve
+    home_loop.set(anyio.lowlevel.current_token())
     given = await anyio.to_thread.run_sync(solve, datum, limiter=setting.threads, abandon_on_cancel=True)
     return await given if inspect.isawaitable(given) else given
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import anyio.from_thread
 
 from engine.errors import SolverError
-from engine.ports import Caller, current_task
+from engine.ports import Caller, current_task, home_loop
 from engine.records import Completion, Outcome, Score, Usage
 
 __all__ = ["Outcome", "Score", "Session", "SolverScoringMethod", "SolverStrategy", "Text"]
@@ -143,11 +143,21 @@ class Session:
 
 
 class BlockingSession(Session):
-    """The same for a plain `def solve`, which runs in a worker thread."""
+    """The same for a plain `def solve`, which runs in a worker thread, and for threads that it starts."""
+
+    def __init__(self, caller: Caller, label: str) -> None:
+        super().__init__(caller, label)
+        self._loop = home_loop.get(None)
 
     def run_task(self, goal: str, **sampling: Any) -> Text:
         """The model's reply to `goal`; blocks this thread, never the loop. See `Session.run_task`."""
-        return anyio.from_thread.run(partial(self._turn, goal, sampling))
+        turn = partial(self._turn, goal, sampling)
+        try:
+            return anyio.from_thread.run(turn)
+        except anyio.NoEventLoopError:
+            if self._loop is None:
+                raise
+            return anyio.from_thread.run(turn, token=self._loop)
 
 
 class SolverStrategy(ABC):

@@ -316,3 +316,34 @@ async def test_metrics_that_fail_end_no_other_run_and_once_mended_nothing_is_sen
         (report, _) = await engine.run_orders(orders)
     assert report.metrics == {"custom/average": 100}
     assert sent == server.stats.requests > 0
+
+
+THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+
+from engine import SolverStrategy
+
+
+class Votes(SolverStrategy):
+    def evaluation_name(self):
+        return "votes"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    def solve(self, datum):
+        sessions = [self.start_inference_session(str(number)) for number in range(3)]
+        with ThreadPoolExecutor(3) as pool:
+            replies = list(pool.map(lambda session: session.run_task(datum["input"] + " ="), sessions))
+        return [str(reply) for reply in replies] == [datum["output"]] * 3
+"""
+
+
+async def test_a_plain_solve_may_ask_from_threads_of_its_own_and_its_task_pays(tmp_path):
+    data = rows(tmp_path / "sums.jsonl", sums(6))
+    (tmp_path / "votes.py").write_text(THREADS)
+    async with scripted(adds) as (server, _), Engine(storage=storage(tmp_path), folder=tmp_path) as engine:
+        report = await engine.run(str(data), "votes.py", model=f"{server.base_url}::m")
+        results = [each async for chunk in engine.store.results(report.run_id) for each in chunk]
+    assert report.score == 1.0
+    assert [(result.calls, result.requests) for result in results] == [(3, 3)] * 6, "three draws of one prompt"
