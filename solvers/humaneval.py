@@ -35,10 +35,11 @@ class HumanEvalSolverStrategy(SolverStrategy):
         *,
         cpu_limit_s: float = CPU_LIMIT_S,
         unsafe_exec: bool = False,
+        container: str = "",
     ) -> None:
         super().__init__(model, agent)
         self.dataset_ref = dataset_ref
-        self.code = CodeJudge(unsafe_exec=unsafe_exec, cpu_limit_s=cpu_limit_s)
+        self.code = CodeJudge(unsafe_exec=unsafe_exec, container=container, cpu_limit_s=cpu_limit_s)
 
     def evaluation_name(self) -> str:
         """`humaneval`."""

@@ -34,7 +34,7 @@ EXAMPLE_ORDER = (2, 3, 4, 1, 5, 6, 7, 8, 9, 10)
 class MBPPSolverStrategy(SolverStrategy):
     """Asks for each function once, after examples; the program in the reply must pass the row's tests."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a solver's options are its constructor
         self,
         dataset_ref: Any,
         model: str = "",
@@ -44,6 +44,7 @@ class MBPPSolverStrategy(SolverStrategy):
         challenge_tests: bool = False,
         cpu_limit_s: float = CPU_LIMIT_S,
         unsafe_exec: bool = False,
+        container: str = "",
     ) -> None:
         if not 0 <= shots <= len(EXAMPLE_ORDER):
             raise SolverError(
@@ -54,7 +55,7 @@ class MBPPSolverStrategy(SolverStrategy):
         self.challenge_tests = challenge_tests
         self.examples = [self.read(row) for row in example_rows(dataset_ref)] if shots else []
         self.shots = min(shots, len(self.examples))
-        self.code = CodeJudge(unsafe_exec=unsafe_exec, cpu_limit_s=cpu_limit_s)
+        self.code = CodeJudge(unsafe_exec=unsafe_exec, container=container, cpu_limit_s=cpu_limit_s)
 
     def evaluation_name(self) -> str:
         """`mbpp_3shots`, with the number of examples that are really shown; marked where challenge tests count."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -63,7 +64,7 @@ class ZygoteProcess:
         """
         message = b""
         with anyio.move_on_after(START_S):
-            message = await _receive(self._control)
+            message = await receive_part(self._control)
         if not message:
             self._complaints.seek(0)
             said = self._complaints.read(4096).decode("utf-8", "replace").strip().splitlines()
@@ -85,7 +86,7 @@ class ZygoteProcess:
                 socket.send_fds(self._control, [json.dumps(order).encode()], [theirs.fileno()])
             channel.setblocking(False)
             said = await _converse(channel, LENGTH.pack(len(job)) + job)
-            report = await _receive(self._control)
+            report = await receive_part(self._control)
         except OSError as error:
             self.end()
             raise GoneError(f"the zygote is gone: {error}") from error
@@ -98,10 +99,11 @@ class ZygoteProcess:
         if not report:
             self.end()
             raise GoneError("the zygote is gone")
-        return _verdict(said), json.loads(report)
+        return verdict_of(said), json.loads(report)
 
 
-def _verdict(said: bytes) -> dict[str, Any] | None:
+def verdict_of(said: bytes) -> dict[str, Any] | None:
+    """The judge's message; None where it is none, or not whole."""
     if len(said) < LENGTH.size or len(said) != LENGTH.size + LENGTH.unpack_from(said)[0]:
         return None
     verdict: dict[str, Any] = json.loads(said[LENGTH.size :])
@@ -120,14 +122,15 @@ async def _converse(channel: socket.socket, message: bytes) -> bytes:
     said = bytearray()
     with contextlib.suppress(ConnectionResetError):
         while len(said) < LARGEST_REPLY:
-            part = await _receive(channel)
+            part = await receive_part(channel)
             if not part:
                 break
             said += part
     return bytes(said)
 
 
-async def _receive(channel: socket.socket) -> bytes:
+async def receive_part(channel: socket.socket) -> bytes:
+    """What has come over a socket that does not block, once something has; nothing where the other side is gone."""
     while True:
         try:
             return channel.recv(LARGEST_REPLY)
@@ -158,6 +161,16 @@ def _end(owner: int, pid: int, control: socket.socket, complaints: Any) -> None:
         return  # a fork of the engine: not its child
     control.close()
     complaints.close()
+    reap(pid)
+
+
+def reap(pid: int, *, patience_s: float = 0.0) -> None:
+    """Kill a child that does not end by itself in this time, and reap it."""
+    until = time.monotonic() + patience_s
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        while time.monotonic() < until:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+            time.sleep(0.01)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

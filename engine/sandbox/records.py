@@ -13,6 +13,8 @@ class Level(StrEnum):
     """Namespaces (bubblewrap) around all that `fast` has."""
     FAST = "fast"
     """Limits, no capabilities, Landlock and a seccomp allowlist."""
+    CONTAINER = "container"
+    """The split judge in a container that the user named, and of `fast` what its kernel has."""
     UNSAFE = "unsafe"
     """The split judge and limits alone: verdicts cannot be forged from within Python, the machine is open."""
 

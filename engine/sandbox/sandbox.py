@@ -14,6 +14,7 @@ import anyio
 
 from engine.errors import SolverError
 from engine.sandbox import command, selftest
+from engine.sandbox.container import ContainerProcess
 from engine.sandbox.inside import confine
 from engine.sandbox.process import GoneError, ZygoteProcess
 from engine.sandbox.records import CodeVerdict, Level, Result
@@ -39,6 +40,7 @@ class Sandbox:
         self,
         *,
         unsafe_exec: bool = False,
+        container: str = "",
         processes: int = 0,
         bubblewrap: bool = True,
         landlock_abi: int = NEWEST_ABI,
@@ -48,6 +50,8 @@ class Sandbox:
 
         Args:
             unsafe_exec: run code also where it cannot be shut in.
+            container: a command that runs what is appended to it in a container with a python3 of 3.11 or newer,
+                standard streams connected, as `docker run --rm -i --network none python:3.12-slim`.
             processes: how many solutions run at the same time; 0 is one for each core.
             bubblewrap: use it where it works.
             landlock_abi: the newest Landlock to use; a lower one acts as an older kernel, 0 as one without.
@@ -55,12 +59,13 @@ class Sandbox:
         """
         self.level: Level | None = None
         self._unsafe_exec = unsafe_exec
+        self._container = container
         self._bubblewrap = bubblewrap
         self._landlock_abi = landlock_abi
         self._idle_limit_s = idle_limit_s
         self._free = anyio.Semaphore(processes or _cores())
         self._opening = anyio.Lock()
-        self._idle: list[ZygoteProcess] = []
+        self._idle: list[ZygoteProcess | ContainerProcess] = []
         self._arguments: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -147,8 +152,8 @@ class Sandbox:
         self._idle.append(zygote)
         return given
 
-    async def _start(self, arguments: list[str]) -> ZygoteProcess:
-        zygote = ZygoteProcess(arguments)
+    async def _start(self, arguments: list[str]) -> ZygoteProcess | ContainerProcess:
+        zygote = ContainerProcess(arguments) if self._container else ZygoteProcess(arguments)
         try:
             await zygote.started()
         except BaseException:
@@ -160,6 +165,8 @@ class Sandbox:
         abi = min(confine.landlock_abi(), self._landlock_abi)
         settings = {"landlock": abi, "seccomp": confine.on_linux(), "parent": os.getpid()}
         candidates: list[tuple[Level, list[str] | None]] = []
+        if self._container:
+            return await self._contained()
         if abi and confine.on_linux():
             wrapped = command.wrapped(settings) if self._bubblewrap else None
             candidates = [(Level.STRONG, wrapped), (Level.FAST, command.plain(settings))]
@@ -177,7 +184,22 @@ class Sandbox:
                 reasons.append(f"{level}: {reason}")
         raise SolverError(
             f"there is no sandbox for code on this machine ({'; '.join(reasons)})",
-            hint="use Linux 5.13 or newer with Landlock, or run it unprotected with --unsafe_exec true",
+            hint="use Linux 5.13 or newer with Landlock; or name a container, as --container 'docker run --rm -i "
+            "--network none python:3.12-slim'; or run it unprotected with --unsafe_exec true",
+        )
+
+    async def _contained(self) -> Level:
+        try:
+            arguments = command.contained(self._container)
+        except ValueError as error:
+            raise SolverError(f"the container command {self._container!r}: {error}", hint="mend its quotes") from error
+        reason = await self._fails(Level.CONTAINER, arguments)
+        if reason is None:
+            return Level.CONTAINER
+        raise SolverError(
+            f"the container command {self._container!r} gives no sandbox: {reason}",
+            hint="it must run what is appended to it, with standard input connected and without a network, in an image "
+            "with python3 3.11 or newer: docker run --rm -i --network none python:3.12-slim",
         )
 
     async def _fails(self, level: Level, arguments: list[str]) -> str | None:
@@ -185,7 +207,8 @@ class Sandbox:
         try:
             zygote = await self._start(arguments)
             if level is not Level.UNSAFE:
-                with selftest.attack_tests(hidden=level is Level.STRONG) as tests:
+                contained = level is Level.CONTAINER
+                with selftest.attack_tests(hidden=level is Level.STRONG, contained=contained) as tests:
                     verdict = await self._probe(zygote, level, selftest.ATTACKS, tests, selftest.ENTRY_POINTS)
                 if not verdict.passed:
                     zygote.end()
@@ -201,7 +224,12 @@ class Sandbox:
         return None
 
     async def _probe(
-        self, zygote: ZygoteProcess, level: Level, solution: str, tests: Sequence[str], names: Sequence[str]
+        self,
+        zygote: ZygoteProcess | ContainerProcess,
+        level: Level,
+        solution: str,
+        tests: Sequence[str],
+        names: Sequence[str],
     ) -> CodeVerdict:
         job = {"solution": solution, "tests": list(tests), "entry_points": list(names), "setup": ""}
         order = _order(CPU_LIMIT_S, MEMORY_BYTES, IDLE_LIMIT_S)

@@ -21,19 +21,21 @@ class CodeJudge:
     Its processes end when `close` is called, when nobody holds the judge any more, or with this process.
     """
 
-    def __init__(self, *, unsafe_exec: bool = False, cpu_limit_s: float = CPU_LIMIT_S) -> None:
+    def __init__(self, *, unsafe_exec: bool = False, container: str = "", cpu_limit_s: float = CPU_LIMIT_S) -> None:
         """A judge whose sandbox is not open yet.
 
         Args:
             unsafe_exec: run programs also where they cannot be shut in.
+            container: a command that runs what is appended to it in a container, in place of this machine's sandbox.
             cpu_limit_s: CPU seconds for a program, all its tests together.
         """
+        self._container = container
         self._unsafe_exec = unsafe_exec
         self._cpu_limit_s = cpu_limit_s
         self._sandbox: Sandbox | None = None
 
     async def open(self) -> str:
-        """The level of the sandbox, `strong`, `fast` or `unsafe`; to be asked before a reply is paid for.
+        """The level of the sandbox, `strong`, `fast`, `container` or `unsafe`; to be asked before a reply is paid for.
 
         Raises:
             SolverError: programs cannot be shut in here, and `unsafe_exec` is not set.
@@ -85,5 +87,5 @@ class CodeJudge:
         if self._sandbox is None:
             from engine.sandbox import Sandbox
 
-            self._sandbox = Sandbox(unsafe_exec=self._unsafe_exec)
+            self._sandbox = Sandbox(unsafe_exec=self._unsafe_exec, container=self._container)
         return self._sandbox

@@ -205,12 +205,17 @@ class Zygote:
 
 def main() -> None:
     """Settings from the command line, orders from standard input."""
-    settings = json.loads(sys.argv[1])
-    control = socket.socket(fileno=os.dup(CONTROL))
+    become(json.loads(sys.argv[1]), socket.socket(fileno=os.dup(CONTROL)))
+
+
+def become(settings: dict[str, Any], control: socket.socket) -> None:
+    """Be a zygote for the rest of this process, with orders from `control` and no other descriptor."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):
         os.dup2(null, standard)
-    os.close(null)
+    if null > max(control.fileno(), 2):
+        os.close(null)
+    os.closerange(3, control.fileno())
     os.closerange(max(control.fileno(), 2) + 1, MOST_DESCRIPTORS)
     confine.die_with_parent(settings["parent"] or os.getppid())
     for name in WARM:
