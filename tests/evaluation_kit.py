@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from engine.evaluations.evaluation import Evaluation
 from engine.evaluations.record import FinishedRun, record_run
 from engine.metrics import run_metrics
@@ -67,12 +65,14 @@ async def put_run(
     repeats = max(len(each) for each in cells)
     made = run_record(run_id, model=model, planned=len(cells) * repeats, repeats=repeats, **changes)
     await store.open_run(made)
-    async with anyio.create_task_group() as group:  # together, so that they are few commits
-        for index, datum in enumerate(cells):
-            for repeat, score in enumerate(datum):
-                if score is not ...:
-                    datum_id = ids[index] if ids else ""
-                    group.start_soon(store.finish_task, task(run_id, index, repeat, score, datum_id=datum_id))
+    results = [
+        task(run_id, index, repeat, score, datum_id=ids[index] if ids else "")
+        for index, datum in enumerate(cells)
+        for repeat, score in enumerate(datum)
+        if score is not ...
+    ]
+    for ended in [store.finish_task(each) for each in results]:  # together, so that they are few commits
+        await ended
     return made
 
 

@@ -67,7 +67,7 @@ def table(
         "all_metrics": all_metrics,
         "num_columns": num_columns,
         "metric_name_max_length": metric_name_max_length,
-        "columns": tuple(name.strip() for name in columns.split(",") if name.strip()),
+        "columns": listed(columns),
         "where": where,
         "sort": sort,
         "tags": tag,
@@ -77,12 +77,14 @@ def table(
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
         wanted = await laid_over(store, view, given)
-        made = build_table(await loaded(store, home, hidden=wanted.hidden), wanted)
-        if made.is_empty and format != "table":
-            print(NOTHING, file=sys.stderr)
-        print(shown_table(made, wanted, format))
+        print(shown_table(build_table(await loaded(store, home, hidden=wanted.hidden), wanted), wanted, format))
 
     return run(work)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 async def laid_over(store: EvaluationStore | None, name: str, given: dict[str, Any]) -> View:
@@ -97,6 +99,8 @@ async def laid_over(store: EvaluationStore | None, name: str, given: dict[str, A
 
 def shown_table(made: Table, view: View, form: str) -> str:
     """The table in this format, as wide as the terminal where there is one."""
+    if made.is_empty and form != "table":
+        print(NOTHING, file=sys.stderr)
     if form == "json":
         return json_text(made)
     if form == "csv":

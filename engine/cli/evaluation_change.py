@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from engine.cli.evaluation import Flag, Labels, Sorting
+from engine.cli.evaluation import Flag, Labels, Sorting, listed
 from engine.cli.opened import loaded, run
 from engine.errors import UsageError
 from engine.evaluations.evaluation import EvaluationStore
@@ -106,7 +106,7 @@ def view_save(
 
     parse_filter(where)
     made = View(
-        columns=tuple(each.strip() for each in columns.split(",") if each.strip()),
+        columns=listed(columns),
         where=where,
         sort=sort,
         tags=tag,

@@ -7,9 +7,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.cli.evaluation import Flag, Labels, Sorting, laid_over
+from engine.cli.evaluation import Flag, Labels, Sorting, laid_over, listed
 from engine.cli.opened import loaded, run
 from engine.errors import EngineError, StorageError, UsageError
 from engine.evaluations.cells import plain
@@ -56,34 +56,40 @@ def export(
     if format == "parquet" and output is None:
         raise UsageError("parquet needs a file", hint="give one: --output evaluations.parquet")
 
-    given = {
-        "columns": tuple(name.strip() for name in columns.split(",") if name.strip()),
-        "all_metrics": all_metrics,
-        "where": where,
-        "sort": sort,
-        "tags": tag,
-        "min_n": min_n,
-        "hidden": hidden,
-    }
+    given = {"columns": listed(columns), "all_metrics": all_metrics, "where": where, "sort": sort}
+    given.update(tags=tag, min_n=min_n, hidden=hidden)
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
-        wanted = await laid_over(store, view, given)
-        everything = await loaded(store, home, hidden=wanted.hidden or bool(evaluations), history=bool(evaluations))
-        chosen = [resolve(everything.evaluations, each) for each in evaluations]
-        if chosen:
-            everything = replace(everything, evaluations=tuple(chosen))
-        table = build_table(everything, replace(wanted, where="", tags=(), min_n=0) if chosen else wanted)
-        found = chosen or list({id(each): each for row in table.rows for each in row.evaluations}.values())
-        if format == "html":
-            from engine.evaluations.page import html_page
-
-            _write(html_page(table), output)
-        elif format == "inspect":
-            _write(await _inspect(found, store, home), output)
-        else:
-            _plain(found, format, output)
+        await _export(store, home, format, evaluations, laid_over_by=(view, given), output=output)
 
     return run(work)
+
+
+async def _export(
+    store: EvaluationStore | None,
+    home: Path,
+    form: str,
+    evaluations: tuple[str, ...],
+    *,
+    laid_over_by: tuple[str, dict[str, Any]],
+    output: Path | None,
+) -> None:
+    wanted = await laid_over(store, *laid_over_by)
+    everything = await loaded(store, home, hidden=wanted.hidden or bool(evaluations), history=bool(evaluations))
+    chosen = [resolve(everything.evaluations, each) for each in evaluations]
+    if chosen:
+        everything = replace(everything, evaluations=tuple(chosen))
+        wanted = replace(wanted, where="", tags=(), min_n=0)
+    table = build_table(everything, wanted)
+    found = chosen or list({id(each): each for row in table.rows for each in row.evaluations}.values())
+    if form == "html":
+        from engine.evaluations.page import html_page
+
+        _write(html_page(table), output)
+    elif form == "inspect":
+        _write(await _inspect(found, store, home), output)
+    else:
+        _plain(found, form, output)
 
 
 def _plain(found: list[Evaluation], form: str, output: Path | None) -> None:

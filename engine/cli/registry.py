@@ -358,7 +358,7 @@ def _keep_rows(entries: Sequence[Entry]) -> None:
             await store.save_entry(entry_row(entry))
 
     try:
-        run(work, write=True)
+        run(work, write=True, make=True)
     except EngineError as error:
         print(f"the database does not list it: {error.message}", file=sys.stderr)
 
