@@ -50,7 +50,7 @@ COMMANDS = sorted(
     {
         (group, word.split()[0])
         for line in LISTED.splitlines()
-        if (found := re.match(r"engine (evaluation|registry|cache|benchmark)? ?(.*?)(  |$)", line))
+        if (found := re.match(r"engine (?:(evaluation|registry|cache|benchmark|new) )?(.*?)(  |$)", line))
         for group in [found[1] or ""]
         for word in found[2].split(" | ")
     }
