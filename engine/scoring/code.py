@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-VERSION = 1
+VERSION = 2
 PYTHON = frozenset({"", "python", "py", "python3", "py3", "ipython", "python2", "pycon"})
 LARGEST_PARSED = 50_000
 """Characters; a longer text is taken as it is fenced, or not at all: reading Python takes time and memory."""
@@ -16,9 +16,11 @@ CUTS = 12
 """How often the end of a text is cut off where it stops being Python."""
 STARTS = 20
 OPENING = re.compile(r"^(?P<indent>[ \t]*+)(?P<mark>`{3,}+|~{3,}+)[ \t]*+(?P<tongue>[\w+#.-]*+)[^`]*+$")
-FIRST_LINE = re.compile(r"^(?:from\s+[\w.]+\s+import\b|import\s+\w|(?:async\s+)?def\s|class\s+\w|@\w)")
-OUTSIDE = re.compile(r"^(?:return|yield)\b", re.MULTILINE)
-"""What Python refuses outside of a function, though only when it compiles."""
+FIRST_LINE = re.compile(
+    r"^(?:from\s+[\w.]+\s+import\b|import\s+\w|(?:async\s+)?def\s|class\s+\w|@\w|[A-Za-z_]\w*\s*=[^=])"
+)
+TAGS = ((re.compile(r"\[PYTHON\][ \t]*\n?"), "```python\n"), (re.compile(r"\n?\[/PYTHON\]"), "\n```\n"))
+"""The fences of models that were trained on these in place of Markdown's."""
 DOES_SOMETHING = re.compile(r"\b(?:return|yield|raise|pass|assert)\b|=")
 
 
@@ -42,6 +44,8 @@ def extract_code(text: str, *, entry_point: str = "", prompt: str = "") -> str |
         prompt: the beginning of a program. A reply that does not define the entry point is its continuation,
             and the program that is given begins with the prompt.
     """
+    for tag, fence in TAGS if "[PYTHON]" in text else ():
+        text = tag.sub(fence, text)
     blocks = [block for block in fenced(text) if block.body.strip()]
     bodies = [block.body for block in blocks if block.tongue.lower() in PYTHON] or [block.body for block in blocks]
     defining = [body for body in bodies if defines(body, entry_point)]
@@ -106,7 +110,7 @@ def completed(prompt: str, text: str) -> str | None:
     tries = [continuation] if first[:1].isspace() else [f"    {continuation}", textwrap.indent(continuation, "    ")]
     begin = prompt if prompt.endswith("\n") else prompt + "\n"
     programs = [_python_part(begin + each) for each in tries]
-    inside = [program for program in programs if program is not None and not OUTSIDE.search(program, len(begin))]
+    inside = [program for program in programs if program is not None and not _returns_outside(program)]
     whole = max(inside, key=lambda program: program.count("\n"), default="")
     return whole if DOES_SOMETHING.search(whole[len(begin) :]) else None
 
@@ -133,6 +137,18 @@ def _python_part(source: str) -> str | None:
             return None
         source = "\n".join(source.split("\n")[: line - 1]).rstrip() + "\n"
     return None
+
+
+def _returns_outside(source: str) -> bool:
+    """Whether the source returns outside of a function, which Python refuses only when it compiles."""
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            waiting.extend(ast.iter_child_nodes(node))
+    return False
 
 
 def _mistake(source: str) -> int | None:

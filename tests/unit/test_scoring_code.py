@@ -30,6 +30,7 @@ WHOLE = "def total(xs):\n    return sum(xs)"
         f"1. Like this:\n   ```python\n   {WHOLE.replace(chr(10), chr(10) + '   ')}\n   ```",
         f"First:\n```python\ndef total(xs):\n    return 0\n```\nBetter:\n```python\n{WHOLE}\n```",
         f"```python\n{WHOLE}\n```\nBroken:\n```python\ndef total(xs) return\n```",
+        f"[PYTHON]\n{WHOLE}\n[/PYTHON]\n[TESTS]\nassert total([1]) == 1\n[/TESTS]",
         WHOLE,
         f"Here it is.\n\n{WHOLE}\n\nThis adds the numbers, doesn't it?",
         f"{WHOLE}\n\nExplanation: it's (the sum",
@@ -121,3 +122,16 @@ def test_a_hostile_reply_is_read_in_little_time(reply: str) -> None:
 
 def test_a_prompt_without_its_last_line_end_is_completed_too() -> None:
     assert completed("def f():", "return 1") == "def f():\n    return 1"
+
+
+def test_bare_constants_belong_to_the_program_that_uses_them() -> None:
+    program = "LIMIT = 3\n\ndef total(xs):\n    return sum(xs[:LIMIT])"
+    assert extract_code(f"Here it is:\n\n{program}\n\nDone.", entry_point="total").strip() == program
+
+
+def test_a_body_without_its_indent_is_a_continuation_whole_and_not_up_to_where_it_returns() -> None:
+    body = "def twice(x):\n    return 2 * x\nfor x in xs:\n    if x:\n        return twice(x)\nreturn 0"
+    program = extract_code(f"```python\n{body}\n```", entry_point="total", prompt=PROMPT)
+    space: dict[str, object] = {}
+    exec(compile(program, "program", "exec"), space)  # type: ignore[arg-type]
+    assert (space["total"]([0, 4]), space["total"]([])) == (8, 0)  # type: ignore[operator]
