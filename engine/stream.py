@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -15,6 +16,9 @@ from engine.ports import Dataset, Store
 from engine.records import TaskKey
 
 ROWS_A_READ = 64
+MOST_ROWS_A_READ = 512
+QUICK_S = 0.1
+"""Tasks that are used up faster are read and claimed more at a time: 64 in each commit were 6,000 a second."""
 LONGEST_POLL_S = 5.0
 
 
@@ -42,17 +46,22 @@ class TaskStream:
         self._store = store
         self._again = again
         self._ready: deque[Task] = deque()
-        self._rows = self._open()
+        self._rows, self._read_all = self._open(), False
+        self._size = ROWS_A_READ
+        self._filled_at = 0.0
         self._poll_s = 0.25
         self._lock = anyio.Lock()
 
     async def next(self) -> Task | None:
-        """The next task, ours alone; None when there are no more."""
-        while not self._ready:
+        """The next task, ours alone; None when there are no more.
+
+        Who sees that few are left gets more, while the others take what is there.
+        """
+        while not self._ready or (self._runs_low and not self._lock.locked()):
             async with self._lock:
-                if self.exhausted:
+                if self.exhausted and not self._ready:
                     return None
-                if not self._ready:
+                if not self._ready or self._runs_low:
                     await self._refill()
         return self._ready.popleft()
 
@@ -64,11 +73,19 @@ class TaskStream:
         if keys:
             await self._store.release_tasks(keys)
 
+    @property
+    def _runs_low(self) -> bool:
+        return not self._read_all and 2 * len(self._ready) <= self._size
+
     def _open(self) -> Iterator[tuple[int, dict[str, Any]]]:
         return self._dataset.read(self._remaining.indices())
 
     async def _refill(self) -> None:
+        now = time.monotonic()
+        wanted = 2 * self._size if now - self._filled_at < QUICK_S else self._size // 2
+        self._filled_at, self._size = now, min(MOST_ROWS_A_READ, max(ROWS_A_READ, wanted))
         rows = await anyio.to_thread.run_sync(self._read)
+        self._read_all = len(rows) < self._size
         if rows:
             await self._claim(rows)
         elif len(self._remaining) == 0:
@@ -77,7 +94,7 @@ class TaskStream:
             await self._wait_for_others()
 
     def _read(self) -> list[tuple[int, dict[str, Any]]]:
-        return list(islice(self._rows, ROWS_A_READ))
+        return list(islice(self._rows, self._size))
 
     async def _claim(self, rows: list[tuple[int, dict[str, Any]]]) -> None:
         wanted = {
@@ -87,6 +104,9 @@ class TaskStream:
         }
         ours = set(await self._store.claim_tasks(list(wanted), again=self._again))
         self._remaining.mark((key.datum_index, key.repeat) for key in ours)
+        if self.exhausted:  # stopped meanwhile
+            await self._store.release_tasks(list(ours))
+            return
         self._ready.extend(Task(key, self._dataset.datum_id(row), row) for key, row in wanted.items() if key in ours)
 
     async def _wait_for_others(self) -> None:
@@ -94,4 +114,4 @@ class TaskStream:
         self._poll_s = min(LONGEST_POLL_S, self._poll_s * 1.5)
         async for chunk in self._store.finished(self.run_id):
             self._remaining.mark((index, repeat) for index, repeat, _ in chunk)
-        self._rows = self._open()
+        self._rows, self._read_all = self._open(), False

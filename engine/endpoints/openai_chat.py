@@ -23,6 +23,7 @@ from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_
 from engine.endpoints.replies import read_reply
 from engine.endpoints.scrubbing import without_key
 from engine.endpoints.streams import GRACE_S, StreamReader, asking_for_stream
+from engine.endpoints.turns import Turns
 from engine.environment import Secret
 from engine.errors import AttemptError
 from engine.models import normalise_base_url
@@ -87,6 +88,7 @@ class OpenAIChat:
         self._limit_bytes = body_limit_bytes
         self._session: aiohttp.ClientSession | None = None
         self._sockets: asyncio.Semaphore | None = None
+        self._turns: Turns | None = None
         self._long = asyncio.Semaphore(1)
         self._timeout = aiohttp.ClientTimeout(total=60.0, sock_connect=_CONNECT_S)
 
@@ -138,6 +140,7 @@ class OpenAIChat:
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         self._sockets = asyncio.Semaphore(limit) if limit else None
+        self._turns = Turns()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=_DNS_S),
             headers=headers | self._headers,
@@ -156,6 +159,7 @@ class OpenAIChat:
         if self._stream:
             body = asking_for_stream(body)
         data: Any = body if len(body) < _LARGE_BYTES else io.BytesIO(body)
+        await self._turn()
         started = perf_counter()
         try:
             response = await session.post(self._url, data=data, timeout=timeout, allow_redirects=False)
@@ -166,6 +170,7 @@ class OpenAIChat:
             finally:
                 response.release()
             latency_s = perf_counter() - started
+            await self._turn()
             reply = read_reply(raw, status=response.status, headers=response.headers, latency_s=latency_s)
             return without_key(reply, self._secret())
         except _FOREIGN as error:
@@ -173,6 +178,11 @@ class OpenAIChat:
             if failed is error:
                 raise
             raise failed from (error.__cause__ if isinstance(error, AttemptError) else error)
+
+    async def _turn(self) -> None:
+        """Leave the loop to others where many requests come or go at once."""
+        if self._turns is not None and not self._turns.is_free():
+            await self._turns.wait()
 
     async def _read_stream(self, response: aiohttp.ClientResponse, started: float) -> Reply:
         _check_head(response, self._limit_bytes)
