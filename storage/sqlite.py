@@ -37,6 +37,8 @@ from .store import BatchedStore
 _LOOKUPS_AT_ONCE = 64
 _CHECK_S = 2.0
 """How long an unclean shutdown may delay the next start."""
+_CLOSING_WAIT_S = 2.0
+"""What was written is safe in the log; so long is a failing disk given to bring it into the file."""
 _LOOKUP = SQLITE(statements.LOOKUP)
 
 
@@ -86,6 +88,7 @@ class SqliteStore(BatchedStore):
         self._path = path
         self._read_only = read_only
         self._closed = False
+        self._closing_wait_s = min(full_wait_s, _CLOSING_WAIT_S)
         self._writing = connector(path, read_only=read_only)
         self._looking_up = connector(path, read_only=read_only)
         self._scanning = connector(path, read_only=read_only)
@@ -130,7 +133,8 @@ class SqliteStore(BatchedStore):
             await self._drain()
             await self._stop(self._looking_up, self._scanning)
             if _is_open(self._writing):
-                await Patience(diagnose=self._diagnose, busy_wait_s=1.0, full_wait_s=0.0)(self._checkpoint)
+                patiently = Patience(diagnose=self._diagnose, busy_wait_s=1.0, full_wait_s=self._closing_wait_s)
+                await patiently(self._checkpoint)
         finally:
             await self._stop(self._looking_up, self._scanning, self._writing)
 

@@ -3,8 +3,8 @@
 `max_concurrent` is a strict ceiling and where the limit starts. Refusals (429, 503) cut the limit, once in a
 cool-down, and set a pace: no faster than the provider has been seen to accept. Both grow back slowly, and only
 while there is somebody waiting to use more. Long answers and other faults change nothing, and neither do refusals
-that do not follow the rate: single ones among many that are accepted, or those that come as often however slow
-we are. The pause that a refusal asks for holds for all, whatever its reason.
+that do not follow the rate: single ones among many that are accepted, unless about as many get through each time, or
+those that come as often however slow we are. The pause that a refusal asks for holds for all, whatever its reason.
 
 Source: AIMD with a saturation test as in Inspect's adaptive concurrency; the pace grows like CUBIC (RFC 9438).
 Differs: starts at the ceiling, paces requests as well as bounding them, and has a queue for each run.
@@ -31,6 +31,8 @@ SATURATED = 0.8
 COMPANY = 12
 """So many answers are looked at to tell a rate limit, which refuses all that comes after, from a chance refusal."""
 REFUSED_IN_COMPANY = 8
+ALIKE = 0.25
+"""How far the numbers of answers before two refusals may differ: a limit lets about the same through each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Gate:
         self._credit = 0
         self._refusals: deque[bool] = deque(maxlen=COMPANY)
         self._few_say_little = False
+        self._episode, self._episode_at = 0, float("-inf")
         self._lanes: OrderedDict[str, deque[_Waiter]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -157,12 +160,15 @@ class Gate:
         """
         now = self.now()
         self._refusals.append(True)
+        alone = sent_at > self._slowed_at and self.pace.rate is None and not self._is_rate_limit(sent_at)
         if retry_after_s is not None:
             self._pause(retry_after_s, why)
         if sent_at <= self._slowed_at:
             self.pace.also_refused()
             return
-        if self.pace.rate is None and not self._is_rate_limit():
+        if alone:
+            if self.paused_until - now >= SETTLE_S:
+                self.pace.paused(self.paused_until)
             return
         if retry_after_s is None:
             self._pause(UNASKED_PAUSE_S, why)
@@ -188,7 +194,12 @@ class Gate:
         self.paused_until = self.now()
         self._move(self.ceiling, why)
 
-    def _is_rate_limit(self) -> bool:
+    def _is_rate_limit(self, sent_at: float) -> bool:
+        if sent_at > self._episode_at:
+            before, self._episode = self._episode, self.pace.lately
+            self._episode_at = max(self.now(), self.paused_until)
+            if min(before, self._episode) >= COMPANY and abs(before - self._episode) <= ALIKE * self._episode:
+                return True
         if self.in_flight < COMPANY and not self._few_say_little:
             return True
         return sum(self._refusals) >= REFUSED_IN_COMPANY

@@ -5,31 +5,48 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
+from math import inf
 from typing import Self
 
 SLACK_S = 1.0
 """A budget may be used up to this many seconds ahead: bursts are short, the minute is kept."""
-KEPT = 0.97
+KEPT = 0.98
 """Of the rate at which refusals began, what is used afterwards."""
 PLATEAU_S = 60.0
 """Seconds after a refusal until the pace is back where the refusal came."""
 SURE = 0.99
-"""Of the rate at which refusals began, what is taken as allowed."""
-GROWTHS = (0.1, 0.02)
-"""A second, while the pace is an estimate: a refusal ends each."""
+"""Of the rate at which refusals began, what is taken as allowed; less for each early refusal in a row."""
+CHANCE = 0.997
+"""The same where the pace was kept for a while: requests arrived closer together than they left, mostly."""
+FIRST_KEPT = 0.97
+GROWTH = 0.01
+"""A second, while the pace is an estimate: slow at first, for it may be right ..."""
+SETTLES = 8
+"""Times that growth: a pace that did not grow faster is known well enough when it is refused."""
+SLOW_S = 3.0
+DOUBLES_S = 1.5
+MOST_GROWTH = 0.2
+"""... then doubling, for it may be far too low."""
+AGREES = 0.9
+"""Of the pace that was grown to, where an estimate is believed that was there before."""
+SEEN_AFTER_S = 1.5
+"""How long a pace was too high, about, when it is refused."""
+SOON = 1.5
+"""A pace that is refused within so many windows may be far too high: half of the way down to what was got."""
+A_LITTLE = 0.92
+"""The first time, for it may be chance."""
+EARLY = 5.0
+"""One that is refused within so many windows is a little too high; later, it is chance or slow growth."""
 IN_VAIN = 4
 """Refusals in a row, each early and after few requests, however far the pace was cut: no pace helps."""
-EARLY_S = 15.0
 FEW = 64
-SEEN_AFTER_S = (1.0, 1.75)
-"""How long a pace was too high, about, when it is refused, for each of these."""
 AT_ONCE_S = 0.75
 """A pace that is refused within this time was none that is allowed; it tells nothing of how far it may grow."""
 WINDOW_S = 10.0
 LEAST_PACE = 0.2
 FIRST_PACE = 5.0
-LATE_S = 0.05
-"""How far timers may be late before the pace forgives what was missed."""
+LATE_S = 0.02
+"""How far timers may be late and be made up for: more would be a burst, which no window of a second forgives."""
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -73,35 +90,46 @@ class Pace:
     """A rate of requests, learned: none until the first refusal.
 
     The first estimate is what was accepted until the refusal, in the time that the provider asks to let it be
-    forgotten. From there it grows until it is refused, a few times, more slowly each time (`GROWTHS`): then what is
-    allowed is known, and it is approached along a cubic that reaches it after `PLATEAU_S` and passes it slowly, to
-    learn of more.
+    forgotten. A pace that is refused soon is halved on the way to what was got in spite of the pauses; one that lasts
+    grows until it is refused: then what is allowed is known, and it is approached along a cubic that reaches it
+    after `PLATEAU_S` and passes it slowly, to learn of more.
     """
 
     def __init__(self) -> None:
         self.rate: float | None = None
         self._known = 0.0
-        self._stage = 0
+        self._proven = 0.0
+        self._least = 0.0
+        self._settled = False
         self._early = 0
+        self._soon = 0
         self._in_vain = 0
         self._since_resumed = 0
-        self._count = 0
         self._over_s = 1.0
         self._open = 0
+        self._count = 0
         self._resumed = 0.0
-        self._since = 0.0
+        self._grown = 0.0
         self._next = 0.0
         self._accepted: deque[tuple[float, int]] = deque()
         self._started: float | None = None
+        self._afresh_at = inf
 
     @property
     def in_vain(self) -> bool:
         """Whether requests are refused as often however slow they leave."""
         return self._in_vain >= IN_VAIN
 
+    @property
+    def lately(self) -> int:
+        """How many were answered since the last pause."""
+        return self._since_resumed
+
     def accepted(self, now: float) -> None:
         """A request was answered; the last seconds are remembered, in tenths."""
         tenth = int(now * 10) / 10
+        if now >= self._afresh_at:
+            self._since_resumed, self._started, self._afresh_at = 0, self._afresh_at, inf
         self._since_resumed += 1
         if self._started is None:
             self._started = now
@@ -126,24 +154,34 @@ class Pace:
             self._grow(now)
             self._next = max(self._next, now - LATE_S) + 1.0 / self.rate
 
+    def paused(self, until: float) -> None:
+        """Everything waits, though no rate is suspected yet."""
+        self._afresh_at = until
+
     def refused(self, now: float, *, pause_s: float, others: int = 0) -> None:
         """The first refusal of a cool-down, with `others` in flight; everything waits for `pause_s`."""
         if self.rate is None:
-            began = max(self._started if self._started is not None else now, now - WINDOW_S)
-            self._count, self._over_s = sum(n for _, n in self._accepted), max(1.0, pause_s, now - began)
+            began = self._started if self._started is not None else now
+            self._count, self._over_s = self._since_resumed, max(1.0, pause_s, now - began)
             self._open = others
             self._estimate()
         else:
             self._grow(now)
-            early = self._stage >= len(GROWTHS) and now - self._since < EARLY_S
-            self._early = self._early + 1 if early else 0
+            lasted_s, window_s = now - self._resumed, max(1.0, pause_s)
+            early = lasted_s < EARLY * window_s
             self._in_vain = self._in_vain + 1 if early and self._since_resumed < FEW else 0
-            self._known = max(LEAST_PACE, self._allowed(now, pause_s))
-            self.rate = max(LEAST_PACE, self._known * KEPT)
-            self._stage = 0 if now - self._resumed < AT_ONCE_S else self._stage + 1
+            got = sum(n for at, n in self._accepted if at > now - window_s) / window_s
+            if lasted_s < AT_ONCE_S:
+                self._known, self._settled = min(self.rate, got), False
+            elif lasted_s < SOON * window_s:
+                self._known, self._settled = self._halfway(self._since_resumed / (lasted_s + pause_s)), False
+            else:
+                self._known = self._allowed(lasted_s, got, early=early)
+            self._known = max(LEAST_PACE, self._known)
+            self.rate = max(LEAST_PACE, self._known * (KEPT if self._settled else FIRST_KEPT))
             self._open = 0
         self._since_resumed = 0
-        self._resumed = self._since = now + pause_s
+        self._resumed = self._grown = now + pause_s
         self.wait_until(now + pause_s)
 
     def wait_until(self, at: float) -> None:
@@ -157,31 +195,51 @@ class Pace:
     def _estimate(self) -> None:
         """The first pace; what was in flight at the first refusal and is accepted all the same raises it."""
         self._known = self._count / self._over_s
-        self.rate = max(FIRST_PACE, self.rate or 0.0, self._known * KEPT)
+        self.rate = max(FIRST_PACE, self.rate or 0.0, self._known * FIRST_KEPT)
 
-    def _allowed(self, now: float, pause_s: float) -> float:
-        """What a refusal tells of the rate that is allowed."""
+    def _halfway(self, got: float) -> float:
+        """Between a pace that was refused soon and what is known to be allowed."""
         assert self.rate is not None
-        if now - self._resumed < AT_ONCE_S:
-            over_s = max(1.0, pause_s)
-            return min(self.rate, sum(n for at, n in self._accepted if at > now - over_s) / over_s)
-        if self._stage >= len(GROWTHS):
-            reached = max(self.rate, self._known)  # below what was known, chance refuses more often than a new limit
-            spent = self._since_resumed / (now + pause_s - self._resumed)
-            return reached * max(float(SURE ** (2**self._early)), min(SURE, spent / reached))
-        return self.rate / float((1.0 + GROWTHS[self._stage]) ** SEEN_AFTER_S[self._stage])
+        proven, self._proven = self._proven, 0.0
+        if self.rate <= proven * 1.03:  # it had lasted before: once, that is chance
+            return proven * SURE
+        self._soon += 1
+        if self._soon == 1:
+            return self.rate * A_LITTLE
+        self._least = max(got, self._least if self._least < self.rate else 0.0)
+        return (self._least + self.rate) / 2
+
+    def _allowed(self, lasted_s: float, got: float, *, early: bool) -> float:
+        """What a pace that lasted for a while, and is refused, tells of what is allowed."""
+        assert self.rate is not None
+        self._soon = 0
+        if not self._settled:
+            growth = _growth(lasted_s)
+            self._settled = growth <= SETTLES * GROWTH
+            grew_to = max(self.rate / float((1.0 + growth) ** SEEN_AFTER_S), min(self.rate, got))
+            self._proven = self._known if AGREES * grew_to <= self._known <= grew_to else grew_to
+            self._early = 0
+            return self._proven
+        self._early = self._early + 1 if early else 0
+        self._proven = max(self.rate, self._known)
+        return self._proven * (float(SURE ** (2 ** (self._early - 1))) if early else CHANCE)
 
     def _grow(self, now: float) -> None:
         assert self.rate is not None
-        elapsed = now - self._since
-        if elapsed <= 0:
+        lasted_s = now - self._resumed
+        if now <= self._grown:
             return
-        if self._stage < len(GROWTHS):
-            self.rate *= (1.0 + GROWTHS[self._stage]) ** min(elapsed, 1.0)
-            self._since = now
-            return
-        back = (elapsed - PLATEAU_S) / PLATEAU_S
-        self.rate = self._known * (1.0 + (1.0 - KEPT) * back * abs(back) * abs(back))
+        if self._settled:
+            self.rate = self._known * (KEPT + (1.0 - KEPT) * (lasted_s / PLATEAU_S) ** 3)
+        else:
+            self.rate *= (1.0 + _growth(lasted_s)) ** min(now - self._grown, 1.0)
+        self._grown = now
+
+
+def _growth(lasted_s: float) -> float:
+    """By how much a pace that is an estimate grows in a second, after it has lasted for some."""
+    doublings = max(0.0, lasted_s - SLOW_S) / DOUBLES_S
+    return float(min(MOST_GROWTH, GROWTH * 2.0 ** min(doublings, MOST_GROWTH / GROWTH)))
 
 
 def pause_asked(headers: Mapping[str, str]) -> float | None:

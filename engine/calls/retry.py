@@ -68,7 +68,7 @@ class RetryPolicy:
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_pass),
-            wait=_Wait(rng or random.Random()),
+            wait=_Wait(rng or random.Random(random.getrandbits(64))),
             stop=tenacity.stop_after_attempt(self.max_attempts) | _Past(deadline),
             sleep=sleep,
             reraise=True,

@@ -28,6 +28,8 @@ def scrub(text: str, secret: str = "", *, longest: int = LONGEST) -> str:
     text = mask(text, secret)
     text = _KEY.sub("***", text[:_READ_AT_MOST])
     text = _CONTROL.sub(" ", text).strip()
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
