@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -21,6 +22,11 @@ ENGINE = Path(__file__).resolve().parent
 BUILT_IN = ENGINE.parent / "solvers"
 INSTALLED = ("site-packages", "dist-packages")
 SCORING = "engine.scoring."
+PARSING = Lock()
+"""Held while a text is parsed: CPython 3.11 counts depth for all threads together, and fails when they take turns.
+
+https://github.com/python/cpython/issues/106905
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,9 @@ def _is_installed(path: Path, own: Path) -> bool:
 def _imported(module: ModuleType, text: bytes) -> Iterator[str]:
     """Absolute names of what the module's file imports, inside functions too: constants have no `__module__`."""
     package = module.__package__ or ""
-    for node in ast.walk(ast.parse(text)):
+    with PARSING:
+        tree = ast.parse(text)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 
+import anyio
 import pytest
 
 from engine.cli.app import run_command_line
-from tests.support import ROOT, engine, rows, scripted
+from tests.support import ROOT, engine, environment, rows, scripted
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 CAPITALS = {"France": "Paris", "Peru": "Lima", "Chad": "N'Djamena"}
@@ -43,6 +45,15 @@ async def test_the_solver_runs_as_it_is_told_and_the_database_answers(tmp_path):
     counted = {(row[0], row[4]): row[5] for row in db.execute(block("sql", "FROM tasks"))}
     db.close()
     assert counted == {("capitals", "passed"): 2, ("capitals", "failed"): 1, ("capitals_shouted", "passed"): 3}
+
+
+async def test_the_program_runs_as_it_stands(tmp_path):
+    (tmp_path / "program.py").write_text(block("python", "async with Engine"))
+    words = [sys.executable, "program.py"]
+    with anyio.fail_after(90):
+        done = await anyio.run_process(words, cwd=tmp_path, env=environment(tmp_path / "home"), check=False)
+    assert done.stdout.decode().startswith("0.98 Interval(low=0.9"), done.stderr.decode()
+    assert done.stderr == b""
 
 
 LISTED = block("text", "engine plan bench.toml")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,21 @@ def test_a_class_that_is_in_no_file_goes_by_what_it_does():
     assert typed("True") == typed("True")
     assert typed("True") != typed("datum['x'] == 'y'")
     assert typed("datum['x'] == 'y'") != typed("datum['x'] == 'z'")
+
+
+def test_runs_that_are_prepared_in_several_threads_do_not_mind_each_other():
+    solvers = [find_solver(name, folder=Path()) for name in ("GSM8KSolverStrategy", "TemplateSolver")]
+
+    def give_way(*_: object) -> None:  # a collection in the middle of a parse lets another thread parse
+        time.sleep(0)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(give_way)
+    gc.set_threshold(50)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = set(pool.map(lambda number: solver_code(solvers[number % 2], {}).source, range(48)))
+    finally:
+        gc.callbacks.remove(give_way)
+        gc.set_threshold(*threshold)
+    assert len(found) == 2
