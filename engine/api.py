@@ -175,6 +175,8 @@ class Engine:
         streams = {each.run.stream for each in opened}
         ends: list[_End] = [_End() for _ in opened]
         self._streams |= streams
+        if self.draining:  # asked for while this was prepared: nothing leaves
+            await self.drain()
         try:
             await self._begin(opened, mode)
             limit_s = self.bench.engine.max_duration_s
@@ -218,7 +220,10 @@ class Engine:
         return known
 
     async def drain(self) -> None:
-        """Stop softly: requests in flight end and are kept, no new ones leave, runs return with what there is."""
+        """Stop softly: requests in flight end and are kept, no new ones leave, runs return with what there is.
+
+        For good: a run that is asked for later reports what is stored.
+        """
         self.draining = True
         self._providers.drain()
         for stream in list(self._streams):

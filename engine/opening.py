@@ -110,7 +110,7 @@ class Opener:
         def work() -> Prepared:
             return prepare(order, folder=self._folder, home=self._home)
 
-        prepared = await anyio.to_thread.run_sync(work)
+        prepared = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         benchmark = prepared.solver.evaluation_name()
         asked = await self._contact(order.model, benchmark, measured=True, api_key_env=order.api_key_env)
         others = {name: await self._contact(name, benchmark, measured=False) for name in prepared.solver.other_models()}

@@ -86,3 +86,45 @@ async def test_a_call_that_sleeps_before_a_retry_does_not_hold_up_a_drain(tmp_pa
             with anyio.fail_after(10):
                 await process.wait()
     assert process.returncode == 130
+
+
+PREPARES = """
+import time
+from pathlib import Path
+
+from engine import SolverStrategy
+
+
+class Prepares(SolverStrategy):
+    def __init__(self, dataset_ref, model="", agent=""):
+        super().__init__(model, agent)
+        Path("preparing").touch()
+        while not Path("go").exists():
+            time.sleep(0.01)
+
+    def evaluation_name(self):
+        return "prepares"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    async def solve(self, datum):
+        return bool(await self.start_inference_session().run_task(datum["input"] + " ="))
+"""
+
+
+async def test_a_signal_while_a_run_is_prepared_lets_no_request_leave(tmp_path):
+    rows(tmp_path / "sums.jsonl", sums(20))
+    (tmp_path / "prepares.py").write_text(PREPARES)
+    async with scripted(adds) as (server, _):
+        words = ("run", "sums.jsonl", "prepares.py", "--model", f"{server.base_url}::m")
+        async with engine_running(*words, cwd=tmp_path) as process:
+            await until((tmp_path / "preparing").exists)
+            process.send_signal(signal.SIGINT)
+            assert "once more to abort" in (await process.stderr.receive()).decode()
+            (tmp_path / "go").touch()
+            with anyio.fail_after(20):
+                await process.wait()
+        assert (process.returncode, server.stats.requests) == (130, 0)
+        ended = await engine(*words, cwd=tmp_path)
+    assert ended.final == "Final score: 20/20 - 100.00%"
