@@ -242,15 +242,30 @@ def _growth(lasted_s: float) -> float:
     return float(min(MOST_GROWTH, GROWTH * 2.0 ** min(doublings, MOST_GROWTH / GROWTH)))
 
 
-def pause_asked(headers: Mapping[str, str]) -> float | None:
-    """Seconds that `x-ratelimit-*` ask to wait: nothing is left of requests or tokens; None where they do not."""
+_KINDS = (
+    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+)
+_MORE_KINDS = (*_KINDS, ("x-ratelimit-remaining", "x-ratelimit-reset"), ("ratelimit-remaining", "ratelimit-reset"))
+_EPOCH_S = 1e9
+_EPOCH_MS = 1e12
+
+
+def pause_asked(headers: Mapping[str, str], *, refused: bool = False, wall_s: float = 0.0) -> float | None:
+    """Seconds that `x-ratelimit-*` ask to wait: nothing is left of requests or tokens; None where they do not.
+
+    Where a request was `refused`, headers of other names are looked at as well, and a moment in place of seconds is
+    taken relative to `wall_s`.
+    """
     found = None
-    for kind in ("requests", "tokens"):
-        left = headers.get(f"x-ratelimit-remaining-{kind}")
+    for remaining, reset in _MORE_KINDS if refused else _KINDS:
+        left = headers.get(remaining)
         if left is None or left.strip() not in ("0", "0.0", "-1"):
             continue
-        reset_s = duration_s(headers.get(f"x-ratelimit-reset-{kind}", ""))
-        if reset_s is not None and reset_s <= UNITS_S["m"]:
+        reset_s = duration_s(headers.get(reset, ""))
+        if reset_s is not None and reset_s >= _EPOCH_S:
+            reset_s = (reset_s / 1000 if reset_s >= _EPOCH_MS else reset_s) - wall_s
+        if reset_s is not None and 0 <= reset_s <= UNITS_S["m"]:
             found = max(found or 0.0, reset_s)
     return found
 
@@ -265,4 +280,4 @@ def duration_s(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if 0 <= value < 1e6 else None
+    return value if 0 <= value < 1e15 else None

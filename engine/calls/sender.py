@@ -14,6 +14,7 @@ from engine.calls.gate import Gate
 from engine.calls.meter import Meter
 from engine.calls.outage import USELESS_AFTER, Outage
 from engine.calls.prices import Price
+from engine.calls.rates import pause_asked
 from engine.endpoints.refusals import Refusals
 from engine.errors import AttemptError, BudgetError, CallError, DrainError, EndpointError, EngineError, HaltError
 from engine.ports import Endpoint
@@ -155,6 +156,8 @@ class Sender:
                 reply = await self.endpoint.send(body, timeout_s=left_s)
                 break
             except AttemptError as error:
+                if error.retry_after_s is None and error.fault is Fault.RATE_LIMIT:
+                    error.retry_after_s = pause_asked(error.headers, refused=True, wall_s=self._wall_clock())
                 attempts.append(_failed(error, started_at, time.monotonic() - began))
                 line.meter.failed(error.fault, error.message)
                 if not self._adapts(request, line, body, error):

@@ -194,6 +194,8 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 def _said(fault: Fault, said: ErrorText, status: int, headers: Mapping[str, str], *, secret: str = "") -> AttemptError:
     error = _error(fault, _words(said), status, headers, secret=secret)
+    if error.retry_after_s is None and fault in (Fault.RATE_LIMIT, Fault.OVERLOADED):
+        error.retry_after_s = said.wait_s
     error.reason = scrub(said.code or said.kind, secret, longest=100)
     error.param = scrub(said.param, secret, longest=100)
     return error

@@ -31,8 +31,11 @@ _BY_STATUS: Mapping[int, Fault] = {
     524: Fault.TIMEOUT,
     529: Fault.OVERLOADED,
 }
+DAILY = "quota_per_day"
+"""Our code for what Google tells as a violation of a quota by the day: no wait of minutes mends it."""
 _QUOTA = frozenset(
     [
+        DAILY,
         "insufficient_quota",
         "billing_hard_limit_reached",
         "billing_not_active",
@@ -107,6 +110,12 @@ _STATUS_BY_NAME: Mapping[str, int] = {
     "no_recording": 422,
 }
 _SECONDS = re.compile(r"\s*\d+(?:\.\d*)?\s*")
+_AGAIN_IN = re.compile(
+    r"(?:try again|retry|reset)(?: in| after) ((?:\d{1,6}(?:\.\d{1,12})?(?:ms|[smh]))+)", re.IGNORECASE
+)
+_PART = re.compile(r"(\d{1,6}(?:\.\d{1,12})?)(ms|[smh])")
+_DURATION = re.compile(rf"(?:{_PART.pattern})+")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
@@ -115,13 +124,15 @@ _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNOREC
 class ErrorText:
     """What an error object says: `code` and `kind` (its type) in lower case, the message as it came.
 
-    `param` is the part of the request that it complains of, as `temperature` or `messages[0].role`.
+    `param` is the part of the request that it complains of, as `temperature` or `messages[0].role`; `wait_s` are the
+    seconds that it asks to wait in its body, as Google does, or in its words.
     """
 
     code: str = ""
     kind: str = ""
     message: str = ""
     param: str = ""
+    wait_s: float | None = None
 
     @classmethod
     def of(cls, error: object) -> ErrorText:
@@ -133,7 +144,11 @@ class ErrorText:
                 return found
             words = message if isinstance(message, str) else _short(message)
             param = error.get("param")
-            return cls(_name(error.get("code")), _name(kind), words, param if isinstance(param, str) else "")
+            code, wait_s = _name(error.get("code")), _asked_in(words)
+            for detail in _details(error):
+                wait_s = _duration(detail.get("retryDelay")) or wait_s
+                code = DAILY if "perday" in json.dumps(detail.get("violations")).lower() else code
+            return cls(code, _name(kind), words, param if isinstance(param, str) else "", wait_s)
         return cls(message=error if isinstance(error, str) else _short(error))
 
 
@@ -150,7 +165,8 @@ def read_error(body: bytes) -> ErrorText:
         inner = ErrorText.of(document["error"])
         outer = ErrorText.of({key: value for key, value in document.items() if key != "error"})
         message = inner.message or outer.message
-        return ErrorText(inner.code or outer.code, inner.kind or outer.kind, message, inner.param or outer.param)
+        param, wait_s = inner.param or outer.param, inner.wait_s or outer.wait_s
+        return ErrorText(inner.code or outer.code, inner.kind or outer.kind, message, param, wait_s)
     return ErrorText.of(document)
 
 
@@ -194,6 +210,24 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return seconds
     until, now = _moment(value), _moment(headers.get("date")) or time.time()
     return until - now if until is not None and until >= now else None
+
+
+def _asked_in(words: str) -> float | None:
+    asked = _AGAIN_IN.search(words)
+    return _duration(asked[1]) if asked else None
+
+
+def _duration(text: object) -> float | None:
+    """Seconds of `38.6s`, `1m12s`, `350ms` or `2h`; None of anything else, and of more than a day."""
+    if not isinstance(text, str) or not _DURATION.fullmatch(text):
+        return None
+    total = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
+    return total if 0 < total <= 86_400 else None
+
+
+def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    details = error.get("details")
+    return [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
 
 
 def _by_words(status: int, said: ErrorText) -> Fault | None:

@@ -6,12 +6,13 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.endpoints.server import Answer
-from tests.faults.chaos import BAD_DAY, Allowance, chaos, gsm8k
+from tests.faults.chaos import BAD_DAY, PASSING, Allowance, chaos, gsm8k
 from tests.support import SUM, adds, engine, rows, scripted, sums
 
 VERDICTS = ("passed", "failed", "scored", "refused", "truncated", "empty", "unparsed", "errored", "skipped")
@@ -55,19 +56,68 @@ async def test_every_fault_at_once_changes_no_verdict_where_refusals_ask_for_a_s
     await _bad_day_changes_nothing(shared_data, tmp_path, retry_after="Retry-After: 1", seed=1)
 
 
+async def test_every_way_to_fail_that_may_pass_changes_no_verdict(tmp_path):
+    data, share = rows(tmp_path / "sums.jsonl", sums(400)), 0.4 / len(PASSING)
+    async with chaos(rates=dict.fromkeys(PASSING, share)) as endpoint:
+        words = ("run", data, *SUM, "--model", f"{endpoint.base_url}::m", "--max_concurrent", 64)
+        ended = await engine(*words, *QUICK, "--set", "engine.max_attempts=20", cwd=tmp_path)
+    run = ended.runs[0]
+    print(f"{endpoint.requests} requests for 400 tasks, {len(endpoint.sent)} kinds of replies; {run['faults']}")
+    assert (run["passed"], run["errored"]) == (400, 0), ended.err
+    assert endpoint.sent["ok"] == 400
+    assert endpoint.requests == run["requests"] == 400 + sum(run["faults"].values())
+    assert len(endpoint.sent) >= 0.9 * len(PASSING)
+    assert "Traceback" not in ended.err
+
+
+async def _keeps_to(folder: Path, allowance: Allowance, max_concurrent: int, tasks: int, **how: Any) -> tuple[Any, Any]:
+    data = rows(folder / "sums.jsonl", sums(tasks))
+    async with chaos(allowed=allowance, delay_s=0.05, **how) as endpoint:
+        words = ("run", data, *SUM, "--model", f"{endpoint.base_url}::m", "--max_concurrent", max_concurrent)
+        ended = await engine(*words, "--json", cwd=folder, timeout_s=180)
+    assert ended.runs[0]["passed"] == tasks, ended.err
+    return endpoint, endpoint.sent["refused"] / endpoint.requests
+
+
 @pytest.mark.long
-@pytest.mark.timeout(200)
-@pytest.mark.parametrize("max_concurrent", [16, 64])
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("max_concurrent", [8, 64, 256])
 @pytest.mark.parametrize("counts", ["window", "sliding", "bucket"])
 async def test_a_limit_that_nobody_told_is_used_and_kept(tmp_path, counts, max_concurrent):
-    data = rows(tmp_path / "sums.jsonl", sums(6000))
-    async with chaos(allowed=Allowance(100, counts), delay_s=0.05) as endpoint:
-        words = ("run", data, *SUM, "--model", f"{endpoint.base_url}::m", "--max_concurrent", max_concurrent)
-        ended = await engine(*words, "--json", cwd=tmp_path, timeout_s=150)
+    endpoint, share = await _keeps_to(tmp_path, Allowance(100, counts), max_concurrent, 6000)
     goodput = _goodput(endpoint.times)
-    share = endpoint.sent["refused"] / endpoint.requests
     print(f"{counts}, {max_concurrent}: goodput {goodput:.3f} of allowed after 10 s, {100 * share:.2f} % refused")
-    assert ended.runs[0]["passed"] == 6000
+    assert goodput >= 0.95
+    assert share <= 0.05
+
+
+OTHERS: Mapping[str, dict[str, Any]] = {
+    "milliseconds": {"asks": "milliseconds"},
+    "a date": {"asks": "a date"},
+    "503": {"refuses_with": "503 Busy"},
+    "refused requests count": {},
+}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", OTHERS)
+async def test_a_limit_is_used_and_kept_however_it_is_told(tmp_path, name):
+    allowance = Allowance(100, "sliding", counts_refused=name == "refused requests count")
+    endpoint, share = await _keeps_to(tmp_path, allowance, 64, 5000, **OTHERS[name])
+    goodput = _goodput(endpoint.times)
+    print(f"{name}: goodput {goodput:.3f} of allowed after 10 s, {100 * share:.2f} % refused")
+    assert goodput >= 0.95
+    assert share <= 0.05
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+async def test_a_limit_that_falls_by_half_is_found_again_within_ten_seconds(tmp_path):
+    endpoint, share = await _keeps_to(tmp_path, Allowance(100, "sliding", later=(20, 50)), 64, 4500)
+    fell_at = endpoint.times[0] + 20
+    goodput = _goodput([at for at in endpoint.times if at >= fell_at], rate=50.0)
+    print(f"goodput {goodput:.3f} of the new limit from 10 s after it fell, {100 * share:.2f} % refused")
     assert goodput >= 0.95
     assert share <= 0.05
 

@@ -298,3 +298,13 @@ def test_headers_that_say_nothing_is_left_ask_for_a_pause_until_the_reset():
     assert pause_asked({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "2s"}) is None
     assert pause_asked({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "23h"}) is None
     assert pause_asked({}) is None
+
+
+def test_a_refusal_without_retry_after_is_judged_by_the_headers_of_others():
+    now = 1_800_000_000.0
+    assert pause_asked({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "12"}, refused=True, wall_s=now) == 12.0
+    in_ms = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000007000"}
+    assert pause_asked(in_ms, refused=True, wall_s=now) == 7.0
+    assert pause_asked(in_ms) is None
+    assert pause_asked({"ratelimit-remaining": "0", "ratelimit-reset": "3"}, refused=True) == 3.0
+    assert pause_asked({"ratelimit-remaining": "4", "ratelimit-reset": "3"}, refused=True) is None

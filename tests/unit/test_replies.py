@@ -281,3 +281,34 @@ def test_any_status_and_body_has_a_fault(status: int, body: bytes) -> None:
     error = fault_of_status(status, {}, body)
     assert isinstance(error.fault, Fault)
     assert error.status == status
+
+
+def _google(delay: str, quota: str) -> dict[str, Any]:
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": quota}]},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
+    ]
+    message = "You exceeded your current quota, please check your plan and billing details."
+    return {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}}
+
+
+@pytest.mark.parametrize(
+    ("document", "fault", "wait_s"),
+    [
+        (_google("38.601658672s", "GenerateRequestsPerMinutePerProjectPerModel"), Fault.RATE_LIMIT, 38.601658672),
+        ([_google("41s", "GenerateContentInputTokensPerModelPerMinute")], Fault.RATE_LIMIT, 41.0),
+        (_google("30s", "GenerateRequestsPerDayPerProjectPerModel-FreeTier"), Fault.QUOTA, None),
+        ({"error": {"message": "Rate limit reached for m. Please try again in 1m12.5s."}}, Fault.RATE_LIMIT, 72.5),
+        ({"error": {"message": "Limit 3, used 3. Please try again in 350ms."}}, Fault.RATE_LIMIT, 0.35),
+        ({"error": {"message": "Your quota will reset after 2h1m."}}, Fault.RATE_LIMIT, 7260.0),
+        ({"error": {"message": "try again in a while"}}, Fault.RATE_LIMIT, None),
+        ({"error": {"message": "try again in 99999999h"}}, Fault.RATE_LIMIT, None),
+    ],
+)
+def test_a_refusal_that_says_in_its_body_when_to_come_back_is_read(document, fault, wait_s):
+    body = json.dumps(document).encode()
+    error = fault_of_status(429, {}, body)
+    assert error.fault is fault
+    assert error.retry_after_s == pytest.approx(wait_s)
+    if fault is Fault.RATE_LIMIT:
+        assert fault_of_status(429, {"retry-after": "7"}, body).retry_after_s == 7.0
