@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from engine.errors import SolverError
+from engine.options import fitted, wanted_kinds
 
 BUILT_IN = Path(__file__).resolve().parent.parent
 GROUP = "engine.solvers"
@@ -110,7 +111,11 @@ def build_solver(
             guess = f"did you mean {near[0]!r}? " if near else ""
             takes = ", ".join(known) or "no options"
             raise SolverError(f"solver {solver.__name__!r} has no option {name!r}", hint=f"{guess}it takes: {takes}")
-    chosen = {name: _fit(solver, name, value, known.get(name)) for name, value in options.items()}
+    wanted = wanted_kinds(solver, known)
+    chosen = {
+        name: fitted(value, wanted.get(name, Any), where=f"solver {solver.__name__!r}: option {name!r}")
+        for name, value in options.items()
+    }
     missing = [n for n, p in known.items() if p.default is p.empty and n not in chosen]
     if missing:
         flags = " ".join(f"--{name} VALUE" for name in missing)
@@ -125,37 +130,6 @@ def build_solver(
         built.dataset_ref = dataset
     defaults = {n: p.default for n, p in known.items() if p.default is not p.empty}
     return built, {**defaults, **chosen}
-
-
-def _fit(solver: type[Any], name: str, value: Any, parameter: inspect.Parameter | None) -> Any:
-    """The value as the annotation wants it: text from a command line becomes a number or a bool."""
-    kind = parameter.annotation if parameter is not None else None
-    wanted = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
-    wanted = wanted.split("|", maxsplit=1)[0].strip()
-    fits: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": _boolean}
-    try:
-        if wanted in fits and isinstance(value, str):
-            return fits[wanted](value)
-        if wanted == "float" and type(value) is int:
-            return float(value)
-    except ValueError:
-        pass
-    types: dict[str, type | tuple[type, ...]] = {"int": int, "float": float, "bool": bool, "str": str}
-    if wanted in types and (not isinstance(value, types[wanted]) or (wanted == "int" and isinstance(value, bool))):
-        optional = value is None and "None" in str(kind)
-        if not optional:
-            raise SolverError(
-                f"solver {solver.__name__!r}: option {name!r} is {value!r}", hint=f"it takes a value of type {wanted}"
-            )
-    return value
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() in ("true", "yes", "1", "on"):
-        return True
-    if text.lower() in ("false", "no", "0", "off"):
-        return False
-    raise ValueError(text)
 
 
 def _files(folder: Path) -> Iterator[Path]:
