@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks import servers
 from benchmarks.contestants import Ground, file_system, real_folder
 from benchmarks.peers import found_peers
-from benchmarks.report import Figure, as_text, conditions, keep
+from benchmarks.plot import as_svg
+from benchmarks.report import Figure, as_text, conditions, keep, said
 from benchmarks.scenarios import SCENARIOS, Bench
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -59,6 +60,9 @@ def main() -> int:
     print(as_text(figures))
     if asked.save:
         print(f"\nkept in {keep(RESULTS, asked.save, figures, held)}")
+        picture = as_svg(figures, said(held))
+        if picture:
+            (RESULTS / f"{asked.save}.svg").write_text(picture)
     return int(any(each.met is False for each in figures))
 
 

@@ -90,12 +90,17 @@ def as_text(figures: Sequence[Figure]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def as_markdown(figures: Sequence[Figure], held: dict[str, Any]) -> str:
-    """The same with what it holds for."""
+def said(held: dict[str, Any]) -> str:
+    """What the figures hold for, in one sentence."""
     versions = ", ".join(f"{name} {found}" for name, found in held["versions"].items())
     measured = f"Measured {held['date']} on {held['machine']}; {held['system']}, Python {held['python']}, {versions}"
+    return f"{measured}; server: {held['server']}; load average at the end: {held['load']}."
+
+
+def as_markdown(figures: Sequence[Figure], held: dict[str, Any]) -> str:
+    """The same with what it holds for."""
     lines = [
-        f"{measured}; server: {held['server']}; load average at the end: {held['load']}.",
+        said(held),
         "",
         f"    {held['command']}",
         "",

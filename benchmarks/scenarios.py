@@ -51,6 +51,12 @@ def zero_latency(bench: Bench, in_flight: int) -> list[Figure]:
     rounds = play(contestants, bench.rounds, bench.tell)
     name = f"0 s, {in_flight} in flight, {bench.tasks:,} tasks"
     figures = [figure(name, f"{each.name}, CPU", costs(rounds, each.name), "ms/task") for each in contestants]
+    engine_s = Middle.of([1000 / pair.wall_ms for pair in rounds["engine"]])
+    peak_mb = Middle.of([pair.many.peak_mb for pair in rounds["engine"]])
+    figures += [
+        figure(name, "engine, tasks a second", engine_s),
+        figure(name, "engine, largest resident", peak_mb, "MB"),
+    ]
     return figures + _ratios(name, rounds, in_flight)
 
 
@@ -238,6 +244,7 @@ SCENARIOS: dict[str, Callable[[Bench], list[Figure]]] = {
     "zero-16": lambda bench: zero_latency(bench, 16),
     "zero-64": lambda bench: zero_latency(bench, 64),
     "zero-512": lambda bench: zero_latency(bench, 512),
+    "zero-2000": lambda bench: zero_latency(bench, 2000),
     "flat": flat,
     "latency-512": lambda bench: with_latency(bench, 0.2, 512, 1.15, most_to_bare=1.1),
     "latency-2000": lambda bench: with_latency(bench, 2.0, 2000, 1.05),
