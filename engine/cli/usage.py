@@ -47,7 +47,9 @@ def _without_value(error: MissingArgumentError, listing: str) -> tuple[str, str]
     collection = error.app.assemble_argument_collection() if error.app is not None else ()
     known = [name for each in collection if not _takes_any(each.names) for name in each.names]
     if argument is not None and _takes_any(argument.names):  # what is unknown goes to the solver, with its value
-        return f"unknown flag {word}", _nearest(word, known) or f"an option of the solver needs a value: {word} VALUE"
+        return f"{word} has no value, and is no switch", _nearest(
+            word, known
+        ) or f"give a solver's option as {word}=VALUE"
     if word.startswith("-") and error.keyword is not None:
         return f"{word} needs a value", f"write {word} VALUE"
     return f"{word if word.startswith('-') else word.upper()} is missing", listing

@@ -25,7 +25,7 @@ WRONG = {
     "a misspelt flag": (("plan", "--limt", "3"), "--limt", "did you mean --limit?"),
     "a misspelt switch": ((*SUMS, "--ofline"), "--ofline", "did you mean --offline?"),
     "a misspelt flag of another command": (("simulate", "--prot", "1"), "--prot", "did you mean --port?"),
-    "an option of the solver without a value": ((*SUMS, "--xyzzy"), "--xyzzy", "--xyzzy VALUE"),
+    "an option of the solver without a value": ((*SUMS, "--xyzzy"), "--xyzzy", "--xyzzy=VALUE"),
     "a flag without its value": ((*SUMS, "--limit"), "--limit needs a value", "--limit VALUE"),
     "no whole number": ((*SUMS, "--limit", "1.5"), "--limit is '1.5'", "a whole number"),
     "no number": ((*SUMS, "--temperature", "hot"), "--temperature is 'hot'", "a number"),
