@@ -11,7 +11,7 @@ from engine.scoring.verdict import UNREAD, Verdict
 VERSION = 2
 LETTERS = "ABCDEFGHIJ"
 REACH = 100_000
-"""Characters in which a stated answer is looked for behind a letter that begins the reply."""
+"""Characters at either end of a reply that are looked at; no reply to a question is nearly as long."""
 BOXED = r"\\boxed\{{\s*(?:\\(?:text|textbf|mathrm|mathbf)\{{\s*)?\(?([{letters}])\b"
 STATED = (
     r"(?i:\b(?:answer|(?:correct|right|best|final)[ \t]+(?:choice|option))(?:[ \t]+(?:is|would[ \t]+be)\b)?)"
@@ -129,7 +129,8 @@ def _last_on_first_line(labelled: re.Pattern[str], text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """The text with wide letters as narrow ones."""
+    """The text with wide letters as narrow ones; of one far too long, its two ends."""
+    text = text if len(text) <= 2 * REACH else f"{text[:REACH]}\n{text[-REACH:]}"
     return text if text.isascii() else text.translate(WIDE)
 
 

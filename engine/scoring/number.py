@@ -14,13 +14,16 @@ from functools import lru_cache
 from engine.errors import SolverError
 from engine.scoring.verdict import UNREAD, Verdict
 
-VERSION = 1
+VERSION = 2
 PHRASES = ("answer is", "answer would be")
 LABELS = ("Answer", "Final answer", "A")
 LOOK_AHEAD = 400
 """Characters after a marker in which its number must stand."""
 MARKERS = 8
 """Of phrases and of labels, how many are looked at, the last ones: one may be said without a number."""
+
+TAIL = 100_000
+"""Characters at the end of a reply in which a number without a marker is looked for."""
 
 MINUS = "-\N{MINUS SIGN}\N{EN DASH}\N{FULLWIDTH HYPHEN-MINUS}"
 SPACES = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
@@ -185,7 +188,7 @@ def _first_number(segment: str) -> Decimal | None:
 
 def _last_number(text: str) -> Decimal | None:
     last = None
-    for last in NUMBER.finditer(_plain(text)):  # noqa: B007 - the last one is wanted
+    for last in NUMBER.finditer(_plain(text[-TAIL:])):  # noqa: B007 - the last one is wanted
         pass
     return _value(last) if last else None
 
