@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.cli.flags import RunFlags
 from engine.config import Bench, check_bench, parse_bench
 from engine.errors import ConfigError, UsageError
+from engine.literal_keys import NOT_A_VARIABLE, is_variable_name
 from engine.plan import Choice
 from engine.prepare import Order
 from engine.toml_lines import KeyPath, key_lines
@@ -38,6 +39,7 @@ def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, 
         ConfigError: the file or the flags hold mistakes; all are named.
     """
     options = {name.replace("-", "_"): value for name, value in options.items()}
+    require_variable_name(flags.api_key_env)
     if flags.agent:
         raise UsageError(
             f"--agent is {flags.agent[0]!r}, and this version runs no agents",
@@ -58,6 +60,16 @@ def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, 
     text, name, folder = read_bench_text(target or DEFAULT_BENCH)
     bench = _changed(parse_bench(text, name=name, overrides=flags.set_), flags)
     return Batch(bench, tuple(_orders(bench, flags, _Places(text, name, flags))), folder)
+
+
+def require_variable_name(text: str) -> None:
+    """Check what was given as --api-key-env.
+
+    Raises:
+        UsageError: it is no name of a variable, but perhaps the key itself, so it is not shown.
+    """
+    if text and not is_variable_name(text):
+        raise UsageError(f"--api-key-env {NOT_A_VARIABLE}", hint="write --api-key-env OPENAI_API_KEY, say")
 
 
 def read_bench_text(target: str) -> tuple[str, str, Path]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import anyio
 from cyclopts import Parameter
 
-from engine.cli.batch import project_bench
+from engine.cli.batch import project_bench, require_variable_name
 from engine.cli.examination import Finding, Patient, examine
 from engine.config import Bench
 from engine.environment import Environment, read_environment
@@ -41,6 +41,7 @@ def doctor(
     """
     if call and not provider:
         raise UsageError("--call needs a provider", hint=f"write engine doctor PROVIDER --call {call}")
+    require_variable_name(api_key_env)
     bench, environment = project_bench(), read_environment(Path.cwd())
     if provider:
         findings = anyio.run(examine, Patient.of(provider, bench, environment, api_key_env), call)

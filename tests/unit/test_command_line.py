@@ -63,6 +63,15 @@ def test_is_told_with_a_hint_at_what_was_meant(case, capsys):
     assert (out, err.count("error:")) == ("", 1)
 
 
+@pytest.mark.parametrize("words", [SUMS, ("doctor", "https://host.invalid/v1")], ids=str)
+@pytest.mark.parametrize("key", ["sk-proj-0123456789abcdef", "c2VjcmV0IG9mIG1pbmUgYW5kIG1vcmU1", "two words"])
+def test_a_key_in_place_of_its_variable_is_refused_and_not_shown(words, key, capsys):
+    assert run_command_line((*words, "--api-key-env", key, "--json")) == 2
+    out, err = capsys.readouterr()
+    assert "must be the name of an environment variable" in err
+    assert key not in out + err
+
+
 @pytest.mark.parametrize("words", [(), ("--help",), ("run", "--help"), ("benchmark", "run", "-h"), ("cache", "--help")])
 def test_help_is_a_page_without_empty_defaults_or_the_parsers_own_words(words, capsys):
     assert run_command_line(words) == 0
