@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from engine.api import Engine
 from engine.calls.meter import Histogram
+from engine.cli.argv import normalise
 from engine.cli.bars import shown
 from engine.cli.batch import Batch, read_batch
 from engine.cli.flags import RunFlags
@@ -176,6 +177,8 @@ class _Ending:
 
     def _resume_line(self) -> str:
         typed = ["engine"] if Path(sys.argv[0]).name == "engine" else ["python", "-m", "engine"]
-        command = shlex.join([*typed, *sys.argv[1:]])
+        # Forced again, it would begin again; a plain run goes on with what was forced.
+        words = [word for word in normalise(sys.argv[1:]) if not word.startswith("--force")]
+        command = shlex.join([*typed, *words])
         state = f"{self.done}/{self.tasks} done and kept"
         return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\nresume: {command}"

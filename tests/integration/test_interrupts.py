@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sqlite3
 
@@ -41,6 +42,28 @@ async def test_the_first_signal_drains_and_the_same_command_goes_on(tmp_path, nu
     assert sent < 300
     assert server.stats.requests == 300, "a drained run sends nothing twice"
     assert ended.final == "Final score: 300/300 - 100.00%"
+
+
+@pytest.mark.parametrize("force", [("--force",), ("--force", "true")])
+async def test_the_line_that_resumes_a_forced_run_goes_on_with_it_and_forces_nothing(tmp_path, force):
+    rows(tmp_path / "sums.jsonl", sums(100))
+
+    def slow(request):
+        return Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=0.05)
+
+    async with scripted(slow) as (server, _):
+        words = ("run", "sums.jsonl", *SUM, "--model", f"{server.base_url}::m", "--max_concurrent", 4)
+        await engine(*words[:-2], cwd=tmp_path)
+        async with engine_running(*words, *force, cwd=tmp_path) as process:
+            await until(lambda: server.stats.requests > 120)
+            process.send_signal(signal.SIGINT)
+            with anyio.fail_after(20):
+                await process.wait()
+            err = (await process.stderr.receive()).decode()
+        (resume,) = (line for line in err.splitlines() if line.startswith("resume: python -m engine "))
+        ended = await engine(*shlex.split(resume.removeprefix("resume: python -m engine ")), cwd=tmp_path)
+    assert ended.final == "Final score: 100/100 - 100.00%"
+    assert server.stats.requests == 200
 
 
 async def test_the_second_signal_aborts_at_once_and_loses_at_most_what_was_in_flight(tmp_path):
