@@ -367,3 +367,7 @@ async def test_a_false_answer_of_the_mmlu_pro_file_is_not_scored_by_and_the_task
     other = await solved(MMLUProSolverStrategy(None, MODEL), {**row, "question_id": 144}, "The answer is (I).")
     assert (right.value, filed.value, other.value) == (1.0, 0.0, 0.0)
     assert "64.6% is right" in right.info["note"]
+
+
+def test_the_bengali_instruction_has_the_letter_that_upstream_has_and_normalisation_would_take_apart():
+    assert INSTRUCTIONS["bn"].count("\N{BENGALI LETTER YYA}") == 1
