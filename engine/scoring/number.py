@@ -35,7 +35,7 @@ DIGITS = (
 NUMBER = re.compile(
     rf"(?<![^\W_])(?<!\d\.)(?P<sign>(?<![\w)\]}}.])[{MINUS}+])?(?:[{CURRENCY}][{MINUS}]?)?"
     rf"(?:(?P<whole>\d{{1,6}})[ ](?=\d{{1,6}}/[1-9]))?(?P<digits>{DIGITS}|(?<!\d)\.\d+)"
-    rf"(?:/(?P<below>\d+)(?![\d./]))?(?P<power>[ ]?[\u00d7x*][ ]?10\^\{{?[{MINUS}+]?\d{{1,3}}\}}?)?"
+    rf"(?:/(?P<below>\d+)(?![\d/]|\.\d))?(?P<power>[ ]?[\u00d7x*][ ]?10\^\{{?[{MINUS}+]?\d{{1,3}}\}}?)?"
 )
 NOISE = re.compile(rf"[\s*_`'\"\\()\[\]{{}}:=≈~{CURRENCY}]*")
 HASHES = re.compile(rf"####[ \t]*(?P<rest>[*{CURRENCY}{MINUS}.]*\d[^\n]*)")
@@ -144,7 +144,7 @@ def _marked(text: str, phrases: tuple[str, ...], labels: tuple[str, ...]) -> Ite
     for at in _last_ends(phrase, text):
         yield _line_from(text, at)
     for at in _last_ends(label, text):
-        line = _line_from(text, at)
+        line = _line_from(text, at).partition(" (")[0]  # what is added in brackets is no part of the answer
         if "=" in line or len(NUMBER.findall(_grouped(_plain(line)))) == 1:
             yield line
 

@@ -238,3 +238,16 @@ def test_every_reference_answer_of_gsm8k_is_a_number(shared_data, file):
     for line in text.splitlines():
         answer = json.loads(line)["answer"]
         assert gold_number(answer) == Decimal(answer.rpartition("#### ")[2].replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    ("reply", "number"),
+    [
+        ("The answer is 3/4.", "0.75"),
+        ("3 / 4 of 12 is 9.\n\nAnswer: 16 apples (see step 2)", "16"),
+        ("Answer: 72 (in 2 days)", "72"),
+        ("Answer: (18)", "18"),
+    ],
+)
+def test_what_stands_behind_the_answer_does_not_hide_it(reply: str, number: str) -> None:
+    assert extract_number(reply) == Decimal(number)
