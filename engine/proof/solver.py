@@ -117,6 +117,6 @@ def _built(kept: Kept, found: type[Any], source: str, here: Here) -> Installed |
 
 def _safe(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The options without what would let code out of its sandbox: a stranger does not decide that."""
-    unsafe = [name for name, value in options.items() if name.startswith("unsafe") and value]
+    unsafe = [name for name, value in options.items() if value and (name.startswith("unsafe") or name == "container")]
     notes = [f"the option {name} is not followed here: code stays in its sandbox" for name in unsafe]
     return {name: value for name, value in options.items() if name not in unsafe}, notes

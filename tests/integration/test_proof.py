@@ -24,10 +24,10 @@ from pathlib import Path
 from solvers import Score, SolverStrategy
 
 class Parrot(SolverStrategy):
-    def __init__(self, dataset_ref, model="", agent="", shots: int = 1, unsafe_exec: bool = False):
+    def __init__(self, dataset_ref, model="", agent="", shots: int = 1, unsafe_exec: bool = False, container: str = ""):
         super().__init__(model, agent)
         self.shown = [dataset_ref["dev"][i]["word"] for i in range(shots)]
-        if unsafe_exec:
+        if unsafe_exec or container:
             Path("unsafe").touch()
 
     def evaluation_name(self):
@@ -320,10 +320,11 @@ def test_a_bundle_names_no_file_and_no_module_to_load(bundle, anywhere, capsys, 
     assert not Path("loaded").exists()
 
 
-def test_a_bundle_does_not_let_code_out_of_its_sandbox(parrot, anywhere, capsys):
-    path = rewritten(parrot / "proof.bundle", set_of("run", options={"shots": 1, "unsafe_exec": True}))
+@pytest.mark.parametrize(("name", "value"), [("unsafe_exec", True), ("container", "sh -c 'touch unsafe'")])
+def test_a_bundle_does_not_let_code_out_of_its_sandbox(parrot, anywhere, capsys, name, value):
+    path = rewritten(parrot / "proof.bundle", set_of("run", options={"shots": 1, name: value}))
     assert anywhere("verify", str(path), "--solver", str(parrot / "parrot.py:Parrot")) == 0
-    assert "unsafe_exec is not followed here" in capsys.readouterr().out
+    assert f"{name} is not followed here" in capsys.readouterr().out
     assert not Path("unsafe").exists()
 
 
