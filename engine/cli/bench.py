@@ -31,6 +31,8 @@ def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, P
         target: the file.
         flags: as for `engine run`: what is checked is what these would run.
     """
+    from engine.data.reference import asks_the_hub
+
     flags = flags or RunFlags()
     if not target.endswith(TOML):
         raise UsageError(f"{target!r} is no batch", hint=f"a batch is a file that ends with {TOML}")
@@ -39,7 +41,7 @@ def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, P
     mistakes = list(_storage_mistakes(batch))
     sizes: list[tuple[str, int, int]] = []
     for order in batch.orders:
-        if order.dataset.startswith("hf:"):
+        if asks_the_hub(order.dataset, folder=batch.folder, home=environment.home):
             print(f"{order.dataset}: not opened, it is not on this machine", file=sys.stderr)
         else:
             try:

@@ -40,6 +40,15 @@ def open_dataset(
     return DatasetView(source, rows, subset=chosen)
 
 
+def asks_the_hub(reference: str, *, folder: Path, home: Path) -> bool:
+    """Whether opening this dataset asks the hub, because nothing on this machine has its name."""
+    scheme, colon, _ = reference.partition(":")
+    if colon and _scheme_module(scheme):
+        return scheme == "hf"
+    path = Path(os.path.expanduser(reference))  # noqa: PTH111 - pathlib raises where there is no such home
+    return not _exists(folder / path) and not matching(reference, home=home) and bool(catalogued(reference))
+
+
 def _find(reference: str, *, subset: str, folder: Path, home: Path, cache: Path) -> tuple[Source, str]:
     if not reference.strip():
         raise DatasetError("the dataset has no name", hint="give a file, a folder or a registry entry")

@@ -129,6 +129,15 @@ def test_check_looks_at_what_the_flags_make_of_the_file(folder, capsys):
     assert [json.loads(line)["tasks"] for line in lines] == [3]
 
 
+@pytest.mark.parametrize("dataset", ["hf:owner/name", "mbpp", "near.ai/mbpp/1.0.0"])
+def test_check_asks_no_hub_for_what_is_not_on_this_machine(dataset, folder, capsys):
+    (folder / "b.toml").write_text(GOOD.replace("rows.jsonl", dataset))
+    assert run_command_line(("check", "b.toml")) == 0
+    out, err = capsys.readouterr()
+    assert "b.toml: 1 run, no mistakes" in out
+    assert f"{dataset}: not opened" in err
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_a_script_that_knows_commands_and_flags(shell, capsys):
     assert run_command_line(("completion", shell)) == 0
