@@ -267,7 +267,16 @@ def test_what_none_of_ours_holds_gets_one_clear_message(bundle, anywhere, capsys
     assert len(said.splitlines()) <= 2
 
 
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8b", b"hello", b"\x1f\x8b" + b"\0" * 50, gzip.compress(b"{}\n")])
+NO_BUNDLE = {
+    "nothing": b"",
+    "half a mark": b"\x1f\x8b",
+    "text": b"hello",
+    "zeros": b"\x1f\x8b" + b"\0" * 50,
+    "another document": gzip.compress(b"{}\n", mtime=0),
+}
+
+
+@pytest.mark.parametrize("content", NO_BUNDLE.values(), ids=NO_BUNDLE)
 def test_what_is_no_bundle_is_called_so(anywhere, tmp_path, capsys, content):
     (tmp_path / "x").write_bytes(content)
     assert anywhere("verify", str(tmp_path / "x")) == 1
