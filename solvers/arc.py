@@ -31,8 +31,9 @@ class ARCSolverStrategy(MultipleChoice):
         shots: int = 0,
         mode: str = "direct",
         two_stage: bool = False,
+        examples: str = "",
     ) -> None:
-        super().__init__(dataset_ref, model, agent, shots=shots, mode=mode, two_stage=two_stage)
+        super().__init__(dataset_ref, model, agent, shots=shots, mode=mode, two_stage=two_stage, examples=examples)
         called = f"{getattr(dataset_ref, 'name', '')} {getattr(dataset_ref, 'subset', '')}".lower()
         self.part = next((part for part in ("challenge", "easy") if part in called.rpartition("/")[2]), "")
 

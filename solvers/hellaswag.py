@@ -34,8 +34,9 @@ class HellaswagSolverStrategy(MultipleChoice):
         shots: int = 8,
         mode: str = "direct",
         two_stage: bool = False,
+        examples: str = "",
     ) -> None:
-        super().__init__(dataset_ref, model, agent, shots=shots, mode=mode, two_stage=two_stage)
+        super().__init__(dataset_ref, model, agent, shots=shots, mode=mode, two_stage=two_stage, examples=examples)
 
     def compatible_datasets(self) -> list[str]:
         """`hellaswag`."""

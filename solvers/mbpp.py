@@ -19,7 +19,7 @@ from engine.records import Score
 from engine.scoring.code import extract_code, parses
 from engine.scoring.code_judge import CPU_LIMIT_S, CodeJudge
 from engine.scoring.thoughts import spoken
-from solvers.rows import Row, fingerprint, split_rows, text_of, texts_of, unread
+from solvers.rows import Row, example_rows, fingerprint, split_rows, text_of, texts_of, unread
 from solvers.strategy import SolverStrategy
 
 TASK = (
@@ -45,6 +45,7 @@ class MBPPSolverStrategy(SolverStrategy):
         cpu_limit_s: float = CPU_LIMIT_S,
         unsafe_exec: bool = False,
         container: str = "",
+        examples: str = "",
     ) -> None:
         if not 0 <= shots <= len(EXAMPLE_ORDER):
             raise SolverError(
@@ -53,7 +54,7 @@ class MBPPSolverStrategy(SolverStrategy):
         super().__init__(model, agent)
         self.dataset_ref = dataset_ref
         self.challenge_tests = challenge_tests
-        self.examples = [self.read(row) for row in example_rows(dataset_ref)] if shots else []
+        self.examples = [self.read(row) for row in _examples(dataset_ref, examples, self.name)] if shots else []
         self.shots = min(shots, len(self.examples))
         self.code = CodeJudge(unsafe_exec=unsafe_exec, container=container, cpu_limit_s=cpu_limit_s)
 
@@ -128,8 +129,10 @@ class Problem(NamedTuple):
     setup: str
 
 
-def example_rows(dataset: Any) -> list[Row]:
-    """Rows of tasks 1 to 10 in `EXAMPLE_ORDER`, from the split `prompt`, else from the rows that are run."""
+def _examples(dataset: Any, given: str, solver: str) -> list[Row]:
+    """Rows of tasks 1 to 10 in `EXAMPLE_ORDER`, of the split `prompt`, else of the rows that are run; or named ones."""
+    if given:
+        return list(example_rows(dataset, given=given, solver=solver))
     rows: Iterable[Row] = split_rows(dataset, "prompt") or dataset
     found: dict[int, Row] = {}
     for row in rows:

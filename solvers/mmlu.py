@@ -47,8 +47,9 @@ class MMLUSolverStrategy(MultipleChoice):
         shots: int = 5,
         mode: str = "direct",
         two_stage: bool = False,
+        examples: str = "",
     ) -> None:
-        super().__init__(dataset_ref, model, agent, shots=shots, mode=mode, two_stage=two_stage)
+        super().__init__(dataset_ref, model, agent, shots=shots, mode=mode, two_stage=two_stage, examples=examples)
 
     def compatible_datasets(self) -> list[str]:
         """`mmlu`."""

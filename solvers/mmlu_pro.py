@@ -44,6 +44,7 @@ class MMLUProSolverStrategy(MultipleChoice):
         agent: the agent's folder.
         shots: how many examples are shown, at most.
         two_stage: ask a second time, for the letter alone, where the first reply holds none.
+        examples: the split, or the JSONL file, that worked examples come from, in place of `validation`.
         errata: score by the right answer where the one in the file is known to be false, see `ERRATA`.
     """
 
@@ -59,10 +60,11 @@ class MMLUProSolverStrategy(MultipleChoice):
         shots: int = 5,
         two_stage: bool = False,
         errata: bool = True,
+        examples: str = "",
     ) -> None:
         self.errata = errata
         self._worked: dict[str, str] = {}
-        super().__init__(dataset_ref, model, agent, shots=shots, two_stage=two_stage)
+        super().__init__(dataset_ref, model, agent, shots=shots, two_stage=two_stage, examples=examples)
 
     def evaluation_name(self) -> str:
         """As `mmlu_pro_5shots`; marked where the file's answers are taken as they are."""

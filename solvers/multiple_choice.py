@@ -10,7 +10,7 @@ from engine.errors import SolverError
 from engine.records import Score
 from engine.scoring.choice import extract_choice, extract_first, extract_stated
 from engine.scoring.thoughts import spoken
-from solvers.rows import Row, fingerprint, split_rows, unread
+from solvers.rows import Row, example_rows, fingerprint, unread
 from solvers.strategy import SolverStrategy
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -56,6 +56,7 @@ class MultipleChoice(SolverStrategy):
         shots: how many examples are shown, at most; fewer where there are fewer.
         mode: `direct` asks for the letter, `cot` for reasoning first, without examples.
         two_stage: ask a second time, for the letter alone, where the first reply holds none.
+        examples: the split, or the JSONL file, that examples come from, in place of the one that the paper uses.
     """
 
     NAME = ""
@@ -70,6 +71,7 @@ class MultipleChoice(SolverStrategy):
         shots: int = 0,
         mode: str = "direct",
         two_stage: bool = False,
+        examples: str = "",
     ) -> None:
         super().__init__(model, agent)
         if mode not in MODES:
@@ -79,7 +81,8 @@ class MultipleChoice(SolverStrategy):
         self.dataset_ref = dataset_ref
         self.mode = mode
         self.two_stage = two_stage
-        rows = split_rows(dataset_ref, *self.SHOT_SPLITS) if shots and self.examples_wanted else []
+        wanted = shots > 0 and self.examples_wanted
+        rows = example_rows(dataset_ref, *self.SHOT_SPLITS, given=examples, solver=self.name) if wanted else []
         self.examples = self.grouped([self.read(row) for row in rows], shots)
 
     @property

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from engine.errors import SolverError
@@ -71,6 +75,48 @@ def split_rows(dataset: Any, *names: str) -> list[dict[str, Any]]:
         if name in splits and getattr(dataset, "subset", "") != name:
             return [dict(row) for row in dataset[name]]
     return []
+
+
+def example_rows(dataset: Any, *splits: str, given: str, solver: str) -> list[dict[str, Any]]:
+    """Rows to make examples of: of the split or file that an option names, else of the first of these splits.
+
+    Raises:
+        SolverError: what is named is neither, holds no rows, or is the split that is evaluated.
+    """
+    if not given:
+        return split_rows(dataset, *splits)
+    known = list(dataset if isinstance(dataset, Mapping) else getattr(dataset, "splits", ()))
+    if given in known:
+        if getattr(dataset, "subset", "") == given:
+            raise SolverError(
+                f"solver {solver!r}: examples are {given!r}, which is what is evaluated", hint="name another split"
+            )
+        return split_rows(dataset, given)
+    path = Path(given).expanduser()
+    if not path.is_file():
+        there = f"splits: {', '.join(known[:SHOWN_FIELDS])}" if known else "the dataset has no splits"
+        raise SolverError(
+            f"solver {solver!r}: examples are {given!r}, neither a split nor a file", hint=f"{there}; or a JSONL file"
+        )
+    return _file_rows(path, solver)
+
+
+def _file_rows(path: Path, solver: str) -> list[dict[str, Any]]:
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode("utf-8-sig")
+        rows = (
+            json.loads(text)
+            if text.lstrip().startswith("[")
+            else [json.loads(x) for x in text.splitlines() if x.strip()]
+        )
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise SolverError(
+            f"solver {solver!r}: examples {str(path)!r} cannot be read: {error}", hint="it is JSON lines"
+        ) from error
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise SolverError(f"solver {solver!r}: examples {str(path)!r} hold no rows", hint="a line is an object")
+    return rows
 
 
 def fingerprint(parts: Iterable[Any]) -> int:
