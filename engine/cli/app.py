@@ -17,7 +17,6 @@ from engine.cli.usage import explained
 from engine.errors import EngineError
 
 USAGE_EXIT = 2
-INTERRUPTED_EXIT = 130
 
 RUNNING = Group("Run", sort_key=1)
 RESULTS = Group("Results", sort_key=2)
@@ -53,6 +52,7 @@ def build_app() -> App:
         version=__version__,
         result_action="return_value",
         help_on_error=False,
+        suppress_keyboard_interrupt=False,
         default_parameter=Parameter(show_default=_shown_default),
     )
     for flag in ("--help", "--version"):
@@ -172,8 +172,6 @@ def run_command_line(words: Sequence[str]) -> int:
         if verbose:
             traceback.print_exc()
         return _fail(error.message, error.hint, error.code, error.exit_code, as_json=as_json)
-    except KeyboardInterrupt:
-        return INTERRUPTED_EXIT
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

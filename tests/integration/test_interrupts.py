@@ -151,3 +151,13 @@ async def test_a_signal_while_a_run_is_prepared_lets_no_request_leave(tmp_path):
         assert (process.returncode, server.stats.requests) == (130, 0)
         ended = await engine(*words, cwd=tmp_path)
     assert ended.final == "Final score: 20/20 - 100.00%"
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+async def test_an_interrupt_before_anything_began_is_one_word(tmp_path, command):
+    rows(tmp_path / "sums.jsonl", sums(2))
+    (tmp_path / "stops.py").write_text("raise KeyboardInterrupt\n")
+    bench = "[[benchmark]]\ndataset = 'sums.jsonl'\nsolver = 'stops.py'\nmodels = ['simulated::m']\n"
+    (tmp_path / "bench.toml").write_text(bench)
+    ended = await engine(command, "bench.toml", cwd=tmp_path)
+    assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
