@@ -14,7 +14,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from engine.data.entries import is_part, pick_version, registry_folder
 from engine.errors import StorageError, UsageError
 from engine.evaluations.entry import EVALUATION, METADATA, METRICS
 from engine.evaluations.evaluation import FRACTION, Evaluation, EvaluationStore, Metric
+from engine.evaluations.exchange import exchange
 from engine.evaluations.figures import run_figures
 from engine.evaluations.names import about_run, entry_key, next_version
 from engine.evaluations.origin import git_state
@@ -227,28 +227,29 @@ def _place(
 def _replace(newest: Path, folder: Path, home: Path, name: tuple[str, str, str]) -> Path:
     """Put a whole new entry in the place of this one, which is kept beside under a hidden name."""
     staging = Path(tempfile.mkdtemp(prefix=".recording-", dir=registry_folder(home)))
+    namespace, key, version = name
+    kept = newest.with_name(f".replaced-{version}-{secrets.token_hex(4)}")
     try:
-        namespace, key, version = name
         entry, _ = registry.put(folder, home=staging, namespace=namespace, name=key, version=version, category=CATEGORY)
-        kept = newest.with_name(f".replaced-{version}-{secrets.token_hex(4)}")
-        newest.rename(kept)
+        entry.path.rename(kept)
         try:
-            entry.path.rename(newest)
+            exchange(kept, newest)
         except BaseException:
-            with suppress(OSError):  # somebody else's entry is there by now
-                kept.rename(newest)
+            shutil.rmtree(kept, ignore_errors=True)
             raise
-        return kept
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    return kept
 
 
 def _withdraw(path: Path, replaced: Path | None) -> None:
     """Take the entry away again, and put back what it had replaced."""
+    if replaced is not None:
+        exchange(replaced, path)
+        shutil.rmtree(replaced, ignore_errors=True)
+        return
     gone = path.with_name(f".recording-{secrets.token_hex(4)}")
     path.rename(gone)
-    if replaced is not None:
-        replaced.rename(path)
     shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -47,6 +47,32 @@ async def main(home):
 asyncio.run(main(Path(sys.argv[2])))
 """
 
+KILLED_WHEN_IT_MOVES = """
+import asyncio, os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from engine.evaluations import exchange as exchanging
+from tests.evaluation_kit import open_store, record
+
+left = [int(sys.argv[3])]
+
+def dying(move):
+    def moved(*words, **named):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return move(*words, **named)
+    return moved
+
+async def main(home):
+    async with open_store(home / "engine.db") as store:
+        os.rename, os.replace = dying(os.rename), dying(os.replace)
+        exchanging._at_once = dying(exchanging._at_once)
+        await record(store, "r2", [1] * 8, home=home, overwrite=sys.argv[4] == "overwrite")
+
+asyncio.run(main(Path(sys.argv[2])))
+"""
+
 
 @pytest.fixture
 def home() -> Path:
@@ -167,6 +193,29 @@ async def test_one_malformed_entry_never_breaks_the_table(store, home):
     assert len(found.warnings) == 2
     seeds = next(each for each in found.evaluations if each.name != made.name)
     assert seeds.metrics["mbpp"].value == pytest.approx(0.262)
+
+
+@pytest.mark.parametrize("how", ["overwrite", "again"])
+def test_killed_at_any_move_the_registry_is_whole(home, how):
+    async def fill():
+        async with open_store(home / "engine.db") as store:
+            await record(store, "r1", SCORES, home=home)
+
+    anyio.run(fill)
+    for moves in range(20):
+        words = [sys.executable, "-c", KILLED_WHEN_IT_MOVES, ROOT, home, str(moves), how]
+        killed = subprocess.run(words, check=False).returncode
+        shown = [home / "registry" / name for name in entries(home)]
+        assert home / "registry" / KEY / "0.0.1" in shown
+        for folder in shown:
+            figure = json.loads((folder / "metrics.json").read_text())["adding"]
+            assert figure in (71.43, 100.0)
+            assert len(list(read_solutions(folder, status=True))) == (5 if figure == 71.43 else 8)
+        assert run_command_line(["registry", "verify"]) == 0
+        if killed == 0:
+            break
+    assert moves > 0
+    assert killed == 0
 
 
 @pytest.mark.parametrize(
