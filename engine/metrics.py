@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from engine.errors import SolverError
@@ -74,12 +75,20 @@ async def _custom(solver: Any, store: Store, record: RunRecord, selection: Selec
     ]
     try:
         computed = solver.get_evaluation_metrics(solved) if solved else {}
-        return {str(name): value for name, value in computed.items()}
+        return {str(name): _figure(name, value) for name, value in computed.items()}
     except Exception as error:
         raise SolverError(
             f"solver {record.solver!r}: get_evaluation_metrics failed: {type(error).__name__}: {error}",
             hint="mend it and run again: what was bought is kept",
         ) from error
+
+
+def _figure(name: object, value: Any) -> int | float:
+    """A metric as a plain number; numpy's are ones."""
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, (int, float)) or not isfinite(number):
+        raise ValueError(f"the metric {name!r} is {value!r:.80}, and no finite number")
+    return number
 
 
 async def _means(store: Store, record: RunRecord, selection: Selection) -> dict[str, float]:

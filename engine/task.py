@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -294,9 +295,11 @@ def _check(score: Score) -> None:
         raise SolverError(f"solve returned {score.outcome} with the value {score.value!r}", hint="leave outcome unset")
     if not score.metrics and not score.tags:
         return
-    numbers = all(isinstance(name, str) and isinstance(value, (int, float)) for name, value in score.metrics.items())
-    if not numbers or not all(isinstance(tag, str) for tag in score.tags):
-        raise SolverError("solve returned metrics or tags of a wrong type", hint="numbers by name, and a tuple of str")
+    named = all(isinstance(name, str) for name in (*score.metrics, *score.tags))
+    if not named or not all(isinstance(each, (int, float)) and isfinite(each) for each in score.metrics.values()):
+        raise SolverError(
+            "solve returned metrics or tags of a wrong type", hint="finite numbers by name, and a tuple of str"
+        )
 
 
 def _is_being_cancelled() -> bool:

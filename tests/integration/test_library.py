@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
 
 import anyio
@@ -294,6 +296,19 @@ class Custom(SolverStrategy):
     def get_evaluation_metrics(self, tasks_results):
         return {"average": BROKEN}
 """
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("float('nan')", "'average' is nan"), ("'high'", "'average' is 'high'"), ("__import__('numpy').int64(3)", "")],
+)
+async def test_a_metric_is_a_finite_number(tmp_path, given, told):
+    data = rows(tmp_path / "sums.jsonl", sums(2))
+    (tmp_path / "custom.py").write_text(METRICS.replace("BROKEN", given))
+    async with scripted(adds) as (server, _), Engine(storage=storage(tmp_path), folder=tmp_path) as engine:
+        with pytest.raises(SolverError, match=told) if told else nullcontext():
+            report = await engine.run(str(data), "custom.py", model=f"{server.base_url}::m")
+            assert json.loads(json.dumps(report.metrics)) == {"custom/average": 3}
 
 
 async def test_metrics_that_fail_end_no_other_run_and_once_mended_nothing_is_sent_again(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import anyio
 import pytest
 
 from engine.endpoints.server import Answer
-from tests.support import SUM, adds, engine, rows, scripted, sums
+from tests.support import ROOT, SUM, adds, engine, rows, scripted, sums
 
 
 @pytest.fixture
@@ -183,6 +184,9 @@ async def test_one_json_object_a_line_and_the_last_one_is_the_end(data, tmp_path
         "ci_low ci_high cached requests input_tokens output_tokens cost_usd duration_s metrics"
     )
     assert set(promised.split()) <= set(run)
+    section = (ROOT / "docs" / "json.md").read_text(encoding="utf-8").partition("## A run")[2]
+    documented = {name for line in section.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])}
+    assert documented == set(run)
     outcomes = ("passed", "failed", "scored", "refused", "truncated", "empty", "unparsed", "errored", "skipped")
     assert sum(run[name] for name in outcomes) == run["n"] == 40
 
