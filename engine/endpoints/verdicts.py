@@ -70,7 +70,10 @@ _FILTER_WORDS = re.compile(
 )
 _QUOTA_WORDS = re.compile(r"credit balance is too low|used all available credits|insufficient balance", re.IGNORECASE)
 _KEY_WORDS = re.compile(r"api[ _]key (?:is )?(?:not valid|invalid)|invalid api[ _]key", re.IGNORECASE)
-_MODEL_WORDS = re.compile(r"not a valid model|model .{0,80}(?:does not exist|not found)", re.IGNORECASE)
+_MODEL_WORDS = re.compile(
+    r"not a valid model|invalid model(?: name| id|:)|unknown model\b|model .{0,80}(?:does not exist|not found)",
+    re.IGNORECASE,
+)
 
 _RULES: Sequence[tuple[Container[int], frozenset[str], re.Pattern[str] | None, Fault]] = (
     ({422}, frozenset({"no_recording"}), None, Fault.NO_RECORDING),
