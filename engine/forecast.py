@@ -11,7 +11,7 @@ from engine.records import RunRecord, Tally, Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Tasks of a run, of which `remaining` are to be done; `calls` and `cost_usd` are estimates for those.
+    """Tasks of a run, of which `remaining` are to be done; calls, cost and duration are estimates for those.
 
     The estimates are means of `basis` stored tasks of this benchmark; None where there are none or the price
     is unknown.
@@ -28,6 +28,7 @@ class Forecast:
     """That of the stored tasks, a fraction; None where there are none."""
     calls: float | None = None
     cost_usd: float | None = None
+    duration_s: float | None = None
 
     @property
     def data(self) -> int:
@@ -45,6 +46,7 @@ class Forecast:
             "remaining": self.remaining,
             "calls": self.calls,
             "cost_usd": self.cost_usd,
+            "duration_s": self.duration_s,
             "basis": self.basis,
         }
 
@@ -58,12 +60,19 @@ class Forecast:
         if not self.remaining:
             return f"{name}: {share}, costs nothing"
         calls = f"about {self.calls:.0f} calls" if self.calls is not None else f"at least {self.remaining} calls"
-        if self.cost_usd is None:
-            return f"{name}: {share}, {calls}, cost unknown"
-        return f"{name}: {share}, {calls}, about ${self.cost_usd:.4f}"
+        cost = "cost unknown" if self.cost_usd is None else f"about ${self.cost_usd:.4f}"
+        takes = "" if self.duration_s is None else f", about {clock(self.duration_s)}"
+        return f"{name}: {share}, {calls}, {cost}{takes}"
 
 
-def forecast(
+def clock(seconds: float) -> str:
+    """`1:05` minutes, or `2:00:00` hours."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def forecast(  # noqa: PLR0913 - keyword-only facts about one run
     record: RunRecord,
     model: str,
     *,
@@ -72,8 +81,13 @@ def forecast(
     before: Tally | None,
     price: Price | None,
     sends: bool = True,
+    task_s: float | None = None,
+    open_tasks: int = 1,
 ) -> Forecast:
-    """The forecast by means over `before`, the finished tasks of the nearest stored run."""
+    """The forecast by means over `before`, the finished tasks of the nearest stored run.
+
+    `task_s` is how long a task of it was open on average, `open_tasks` how many are open at a time.
+    """
     if not sends:
         return Forecast(
             record=record, model=model, tasks=tasks, remaining=remaining, sends=False, calls=0.0, cost_usd=0.0
@@ -94,4 +108,5 @@ def forecast(
         score=before.score,
         calls=before.calls * scale,
         cost_usd=cost,
+        duration_s=None if task_s is None else task_s * remaining / max(1, min(open_tasks, remaining)),
     )

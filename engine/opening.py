@@ -161,7 +161,7 @@ class Opener:
         )
         again = mode.again(status)
         stream = TaskStream(run_id=run_id, dataset=prepared.rows, remaining=remaining, store=self._store, again=again)
-        open_tasks = max(1, min(known.desk.calls.sender.gate.ceiling * 5 // 4 + 8, len(remaining)))
+        open_tasks = max(1, min(_open_tasks(known.desk), len(remaining)))
         run = Run(
             setting=self._setting(known, mode, progress.meter, open_tasks),
             stream=stream,
@@ -179,10 +179,11 @@ class Opener:
         stored = await self._store.find_runs(benchmark=record.benchmark, limit=MOST_RUNS_COMPARED)
         status = next((run["status"] for run in stored if run["run_id"] == record.run_id), "new")
         remaining, reused = await self._to_do(known, mode, status)
-        before = None
+        before, task_s = None, None
         for other in stored:
             before = await self._store.tally(other["run_id"], selection)
             if before.counted:
+                task_s = await self._task_s(other["run_id"])
                 break
         return forecast(
             record,
@@ -192,7 +193,17 @@ class Opener:
             before=before,
             price=known.price,
             sends=not (mode.offline or mode.regrade),
+            task_s=task_s,
+            open_tasks=_open_tasks(known.desk),
         )
+
+    async def _task_s(self, run_id: str) -> float | None:
+        """How long a task was open on average, of the first that made requests; None where none did."""
+        async for chunk in self._store.results(run_id):
+            seconds = [result.duration_s for result in chunk if result.requests]
+            if seconds:
+                return sum(seconds) / len(seconds)
+        return None
 
     async def nearest(self, known: Known) -> list[tuple[str, Any, Any]] | None:
         """What sets the run apart from the nearest stored one of its benchmark; None where there is none."""
@@ -264,3 +275,8 @@ class Opener:
             return found[0] if found else None
 
         return find() if configured is not None else await anyio.to_thread.run_sync(find)
+
+
+def _open_tasks(desk: Desk) -> int:
+    """Somewhat more than may be in flight."""
+    return desk.calls.sender.gate.ceiling * 5 // 4 + 8

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from engine.calls.meter import Meter
 from engine.records import Outcome, Tally, TaskResult
 
+FEW_TASKS = 10
+
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
@@ -89,6 +91,14 @@ class Progress:
     def remaining_s(self) -> float | None:
         """Seconds to go at this rate; None while there is none."""
         return (self.tasks - self.done) / self.rate if self.rate > 0 else None
+
+    @property
+    def cost_forecast(self) -> float | None:
+        """About what this process will have paid when the run is done, in USD; None while a few tasks say little."""
+        done = sum(self.outcomes.values())
+        if not self.cost_usd or done < FEW_TASKS:
+            return None
+        return self.cost_usd * (self.tasks - self.reused) / done
 
     def tally(self) -> Tally:
         """The score so far: what was done before and now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SILENT_AFTER = 50
+SILENT_AFTER = 200
 """Calls given up in a row, after which requests leave one at a time, to see whether the endpoint is back."""
 USELESS_AFTER = 100
 """Calls in a row that failed for what no retry mends, after which the rest is taken to fail as well."""

@@ -147,7 +147,8 @@ def state(progress: Progress) -> dict[str, str]:
         parts["score"] = f"{100 * tally.score:.1f} ±{50 * (found.high - found.low):.1f}"
     parts["errors"] = counted(tally.outcomes.get(Outcome.ERRORED, 0), "error")
     parts["cached"] = f"{progress.reused + progress.without_request} cached"
-    parts["cost"] = usd(progress.cost_usd)
+    whole = progress.cost_forecast
+    parts["cost"] = usd(progress.cost_usd) + ("" if whole is None else f" of about {usd(whole)}")
     parts["in flight"] = f"{progress.in_flight} in flight"
     parts["to go"] = "" if progress.remaining_s is None else f"{time_to_go(progress.remaining_s)} to go"
     return parts
