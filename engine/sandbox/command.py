@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.sandbox.inside import confine
+from engine.sandbox.inside import confine, packages
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 RECEIVER = """
@@ -63,7 +63,7 @@ NAMESPACES = "user pid net ipc uts".split()  # noqa: SIM905
 
 def environment() -> dict[str, str]:
     """All that a zygote knows of the engine's environment."""
-    known = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}
+    known = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1"}
     if libraries := os.environ.get("LD_LIBRARY_PATH"):  # an interpreter may need it to start at all
         known["LD_LIBRARY_PATH"] = libraries
     return known
@@ -86,6 +86,7 @@ def wrapped(settings: Mapping[str, Any]) -> list[str] | None:
         return None
     shown = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(INSIDE), interpreter()}
     shown |= {str(path) for path in Path(sys.base_prefix, "lib").glob("lib*.so*")}
+    shown |= set(packages.files_of(settings.get("packages") or {}))
     optional = [*confine.LIBRARIES, "/etc/ld.so.cache", confine.TIME_ZONES]
     arguments = [f"--unshare-{name}" for name in NAMESPACES]
     arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]

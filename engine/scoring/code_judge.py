@@ -11,7 +11,7 @@ from engine.records import Score
 if TYPE_CHECKING:
     from engine.sandbox import Sandbox
 
-VERSION = 1
+VERSION = 2
 CPU_LIMIT_S = 10.0
 
 

@@ -82,7 +82,7 @@ ATTACKS = {
         return None""",
     "modules of the machine": """
         found = []
-        for name in ('aiohttp', 'pydantic', 'engine', 'engine.sandbox', 'engine.errors', 'pip', 'numpy'):
+        for name in ('aiohttp', 'pydantic', 'engine', 'engine.sandbox', 'engine.errors', 'pip', 'scipy'):
             try: __import__(name); found.append(name)
             except ImportError: pass
         return found""",
@@ -105,6 +105,9 @@ class Equal:
 """
 
 FORGERIES = {
+    "a numpy of its own": "import sys, types\nclass Generic:\n    def item(self): return self\n    def __eq__(self, other): return True\nm = types.ModuleType('numpy')\nm.generic = Generic\nsys.modules['numpy'] = m\ndef add(a, b): return Generic()",
+    "a numpy without end": "import sys, types\nclass One:\n    def item(self): return Two()\nclass Two(One):\n    def item(self): return One()\nm = types.ModuleType('numpy')\nm.generic = One\nsys.modules['numpy'] = m\ndef add(a, b): return One()",
+    "numpy's own equality": "import numpy as np\nclass A(np.ndarray):\n    def __eq__(self, other): return True\n    def __bool__(self): return True\ndef add(a, b): return np.zeros(1).view(A)",
     "leaves when its result is let go": "import os\nclass R(int):\n    def __del__(self): os._exit(0)\ndef add(a, b): return R(1)",
     "leaves at the end": "import atexit, os\natexit.register(os._exit, 0)\ndef add(a, b): raise SystemExit",
     "leaves by a signal": "import os, signal\nsignal.signal(signal.SIGTERM, lambda *_: os._exit(0))\ndef add(a, b): os.kill(os.getpid(), 15)",
@@ -182,6 +185,7 @@ HONEST_WITH_LEFTOVERS = {
     "a main guard": "def add(a, b): return a + b\nif __name__ == '__main__': raise SystemExit(add(1, 2))",
     "no future": "from __future__ import annotations\nfrom typing import List\ndef add(a: List[int], b) -> int: return a + b",
     "a class of its own": "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef add(a, b): return P(a).x + b",
+    "numpy": "import numpy as np\nfrom numpy.linalg import norm\ndef add(a, b): return np.array([a, b]).sum() if norm([3, 4]) == 5 else 0",
     "a recursion that is deep": "import sys\nsys.setrecursionlimit(20_000)\ndef down(n): return down(n - 1) if n else 0\ndef add(a, b): return a + b + down(5000)",
 }
 """By name: a program that adds, and leaves something behind or does what some graders break."""

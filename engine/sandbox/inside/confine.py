@@ -10,7 +10,7 @@ import signal
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -112,11 +112,12 @@ def landlock_abi() -> int:
     return max(0, _call(LANDLOCK_CREATE, 0, 0, LANDLOCK_VERSION))
 
 
-def landlock(abi: int) -> None:
+def landlock(abi: int, *, also: Sequence[str] = ()) -> None:
     """From now on, this process and its children read the standard library and the system's, and no other file.
 
     Args:
         abi: which of the kernel's rights to handle; a lower one than the kernel's acts as an older kernel would.
+        also: folders that are read too.
 
     Raises:
         OSError: the kernel refused.
@@ -133,6 +134,8 @@ def landlock(abi: int) -> None:
     try:
         for path, allowed in _readable():
             _allow(ruleset, path, allowed & rights)
+        for folder in also:
+            _allow(ruleset, Path(folder), READ_FILE | READ_DIR)
         if _call(LANDLOCK_RESTRICT, ruleset, 0) != 0:
             raise OSError(ctypes.get_errno(), "landlock_restrict_self was refused")
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
@@ -64,7 +65,15 @@ def encode(value: Any, keep: Keep, depth: int = 0) -> Node:
         write = next((writer for base, writer in WRITERS.items() if isinstance(value, base)), None)
     if write is not None:
         return write(value, lambda part: encode(part, keep, depth + 1))
-    return keep(value)
+    held = _held(value)
+    return keep(value) if type(held) is kind else encode(held, keep, depth + 1)
+
+
+def _held(value: Any) -> Any:
+    """What a number of numpy's holds; any other value itself."""
+    scalar: Any = getattr(sys.modules.get("numpy"), "generic", None)
+    is_one = isinstance(scalar, type) and isinstance(value, scalar)
+    return value.item() if is_one else value
 
 
 def _sequence(name: str) -> Callable[[Any, Callable[[Any], Node]], Node]:

@@ -6,12 +6,12 @@ import builtins
 import copy
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 from typing import Any
 
-from engine.sandbox.inside import wire
+from engine.sandbox.inside import packages, wire
 from engine.sandbox.inside.wire import Node
 
 LONGEST_MESSAGE = 500
@@ -19,9 +19,15 @@ LONGEST_MESSAGE = 500
 MUTABLE = frozenset({"dict", "set", "bytearray", "deque"})
 
 
-def work(descriptor: int) -> None:
-    """Take the solution's source, run it, and answer requests until the judge is gone."""
+def work(descriptor: int, offered: Mapping[str, str]) -> None:
+    """Take the solution's source, run it, and answer requests until the judge is gone.
+
+    Args:
+        descriptor: the line to the judge.
+        offered: packages that the solution may import beside the standard library, by name, with their folders.
+    """
     worker = Worker()
+    packages.offer(offered)
     wire.send(descriptor, {"up": os.getpid()})
     source = wire.receive(descriptor)["solution"]
     wire.send(descriptor, worker.guarded(lambda: worker.run(source)))

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.sandbox.inside import confine, judge, worker
+from engine.sandbox.inside import confine, judge, packages, worker
 
 LONGEST_ORDER = 4096
 TICK_S = 0.25
@@ -134,7 +134,9 @@ class Zygote:
         ours, theirs = socket.socketpair()
         limits = confine.Limits(cpu_s=order["cpu_s"], memory_bytes=order["memory_bytes"])
         judging = confine.Limits(cpu_s=order["judge_cpu_s"], memory_bytes=JUDGE_MEMORY_BYTES)
-        solution = Child(self._fork(lambda: worker.work(JOB), limits, (ours.fileno(),)))
+        solution = Child(
+            self._fork(lambda: worker.work(JOB, self._settings.get("packages") or {}), limits, (ours.fileno(),))
+        )
         try:
             tests = Child(self._fork(lambda: judge.judge(JOB, JOB + 1), judging, (channel, theirs.fileno())))
         except OSError:
@@ -237,4 +239,4 @@ def _shut_in(settings: dict[str, Any]) -> None:
     if sys.platform == "linux":
         confine.drop_privileges()
     if settings["landlock"]:
-        confine.landlock(settings["landlock"])
+        confine.landlock(settings["landlock"], also=packages.files_of(settings.get("packages") or {}))
