@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from engine import plan
+from engine import declared, plan
 from engine.errors import DatasetError, SolverError
 from engine.load import build_solver, find_solver
 from engine.models import ModelName
@@ -133,7 +133,8 @@ def prepare_on(order: Order, found: type[Any], dataset: Dataset) -> Prepared:
     solver, options = build_solver(found, dataset=given, model=order.model, agent="", options=order.options)
     if order.check_compatibility:
         check_compatible(solver, dataset)
-    rows: Dataset = Listed(dataset, _custom_tasks(solver)) if custom else dataset
+    declared.evaluation_name(solver)
+    rows: Dataset = Listed(dataset, declared.custom_tasks(solver)) if custom else dataset
     return Prepared(
         order=order,
         solver=solver,
@@ -141,7 +142,7 @@ def prepare_on(order: Order, found: type[Any], dataset: Dataset) -> Prepared:
         rows=rows,
         selection=plan.select(len(rows), order.choice),
         options=options,
-        code=solver_code(found, solver.scorer_versions()),
+        code=solver_code(found, declared.scorer_versions(solver)),
     )
 
 
@@ -151,7 +152,7 @@ def check_compatible(solver: Any, dataset: Dataset) -> None:
     Raises:
         DatasetError: none is.
     """
-    names = list(solver.compatible_datasets())
+    names = declared.compatible_datasets(solver)
     places = f"{dataset.name}\n{dataset.path or ''}".lower()
     if "*" in names or any(name.lower() in places for name in names):
         return
@@ -166,15 +167,6 @@ def environment() -> dict[str, str]:
     from engine import __version__
 
     return {"engine": __version__, "python": platform.python_version(), "platform": platform.platform()}
-
-
-def _custom_tasks(solver: Any) -> list[dict[str, Any]]:
-    tasks = solver.get_custom_tasks()
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise SolverError(
-            f"solver {solver.name!r}: get_custom_tasks returned {type(tasks).__name__}", hint="return dicts"
-        )
-    return tasks
 
 
 class Listed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -98,9 +99,9 @@ class TaskStream:
 
     async def _claim(self, rows: list[tuple[int, dict[str, Any]]]) -> None:
         wanted = {
-            TaskKey(self.run_id, index, repeat): row
+            TaskKey(self.run_id, index, repeat): deepcopy(row) if number else row  # a solver may change its own
             for index, row in rows
-            for repeat in self._remaining.repeats_of(index)
+            for number, repeat in enumerate(self._remaining.repeats_of(index))
         }
         ours = set(await self._store.claim_tasks(list(wanted), again=self._again))
         self._remaining.mark((key.datum_index, key.repeat) for key in ours)
