@@ -98,7 +98,7 @@ class Rows:
 
     def read(self, indices: Any = None) -> Any:
         for index in range(self._rows) if indices is None else indices:
-            yield index, {"question": f"{index} + {index}", "answer": str(2 * index)}
+            yield index, {"question": f"{index} + {index}", "answer": str(2 * index), "passage": index // 4}
 
 
 async def finish(store: Any, made: RunRecord) -> FinishedRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from json import dumps
 from pathlib import Path
 
@@ -19,13 +20,20 @@ SHOWN_DATA = 20
 NOT_MET = 1
 
 
-def compare(*evaluations: str, max_regression: float | None = None, seed: int = 0, format: str = "table") -> int:  # noqa: A002
+def compare(
+    *evaluations: str,
+    max_regression: float | None = None,
+    cluster: str = "",
+    seed: int = 0,
+    format: str = "table",  # noqa: A002 - the flag's name
+) -> int:
     """Compare evaluations on the data that they share; of two, the first is the baseline.
 
     Args:
         *evaluations: ids, beginnings of them, latest, entries, models' names, or ids of runs.
         max_regression: points that the second may be worse, tested on the interval's bound; the exit code is 1
             where that is not ruled out.
+        cluster: a field of the data, as passage_id: questions that share it are one cluster, resampled whole.
         seed: where resampling starts from.
         format: table, md, csv or json.
     """
@@ -40,11 +48,13 @@ def compare(*evaluations: str, max_regression: float | None = None, seed: int = 
             raise UsageError("there is no database here, so nothing to compare", hint="run a benchmark first")
         everything = (await loaded(store, home, hidden=True, history=True)).evaluations
         runs, names = await _runs(store, everything, evaluations)
+        groups = _groups(everything, runs[0], home, cluster) if cluster else None
         if len(runs) > 2:
-            _show_all(await compare_all(store, runs, names=names, seed=seed), format)
+            _show_all(await compare_all(store, runs, names=names, groups=groups, seed=seed), format)
             return 0
         margin = None if max_regression is None else max_regression / 100
-        made = await compare_runs(store, runs[0], runs[1], names=(names[0], names[1]), max_regression=margin, seed=seed)
+        pair = (names[0], names[1])
+        made = await compare_runs(store, runs[0], runs[1], names=pair, max_regression=margin, groups=groups, seed=seed)
         _show(made, format)
         return NOT_MET if made.gate not in (None, Gate.GO) else 0
 
@@ -86,6 +96,26 @@ async def _runs(
         runs.append(found.run_id)
         models.append(found.about.get("agent") or found.model)
     return runs, [f"{m} ({r})" if models.count(m) > 1 else m for m, r in zip(models, runs, strict=True)]
+
+
+def _groups(everything: tuple[Evaluation, ...], run_id: str, home: Path, field: str) -> dict[int | str, Hashable]:
+    """What each datum of the first run has in this field, by its index and by its id."""
+    from engine.data.entries import registry_folder
+    from engine.evaluations.solutions import read_solutions
+
+    found = next((each for each in everything if each.run_id == run_id), None)
+    if found is None:
+        raise UsageError(f"the data of run {run_id!r} are not recorded", hint="--cluster needs it: run with --record")
+    groups: dict[int | str, Hashable] = {}
+    for solution in read_solutions(registry_folder(home) / found.name):
+        datum = solution.get("datum")
+        if isinstance(datum, dict) and field in datum:
+            value = dumps(datum[field], sort_keys=True)
+            groups[int(solution.get("datum_index") or 0)] = value
+            groups[str(solution.get("datum_id") or "")] = value
+    if not groups:
+        raise UsageError(f"no datum has a field {field!r}", hint="engine evaluation read_solutions ID shows the data")
+    return groups
 
 
 def _show(made: Comparison, form: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -77,17 +78,27 @@ def terminal_width() -> int | None:
 
 def _place(home: Path) -> tuple[str, bool]:
     """The URL of the store, a relative file in it taken from this folder, and whether there can be one."""
-    url = ""
-    if Path(BENCH).is_file():  # only then: reading it imports half the engine
-        from engine.cli.batch import project_bench
-
-        url = project_bench().storage.url
-    url = url or f"sqlite:///{home / 'engine.db'}"
+    url = _configured() or f"sqlite:///{home / 'engine.db'}"
     head, mark, path = url.partition(":///")
     if not mark:
         return url, True
     file = Path.cwd() / Path(path).expanduser()
     return f"{head}:///{file}", file.exists()
+
+
+def _configured() -> str:
+    """The URL in this folder's bench.toml, empty where it names none; what else stands there is not looked at."""
+    if not Path(BENCH).is_file():
+        return ""
+    try:
+        url = tomllib.loads(Path(BENCH).read_text(encoding="utf-8")).get("storage", {}).get("url", "")
+    except (OSError, ValueError, AttributeError):
+        url = None
+    if isinstance(url, str):
+        return url
+    from engine.cli.batch import project_bench  # imports half the engine, and says what is wrong
+
+    return project_bench().storage.url
 
 
 def require_format(form: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
@@ -104,6 +104,7 @@ async def compare_runs(
     *,
     names: tuple[str, str] | None = None,
     max_regression: float | None = None,
+    groups: Mapping[int | str, Hashable] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare two stored runs, datum by datum.
@@ -114,18 +115,25 @@ async def compare_runs(
         second: the id of the other.
         names: how the verdict calls them; their models without.
         max_regression: how much worse the second may be, as a fraction, tested on the bound of the interval.
+        groups: by datum index and id, the group of questions that each datum belongs to; such groups are clusters.
         seed: where resampling starts from.
 
     Raises:
-        UsageError: a run is not there, or they share nothing.
+        UsageError: a run is not there, they share nothing, or a shared datum has no group.
     """
     runs = [await _run(store, each) for each in (first, second)]
     pairs = await pair(store, runs[0], runs[1])
-    return _compared(pairs, names or (_label(runs[0], runs[1]), _label(runs[1], runs[0])), max_regression, seed)
+    found = names or (_label(runs[0], runs[1]), _label(runs[1], runs[0]))
+    return _compared(pairs, found, max_regression, _groups(pairs, groups), seed)
 
 
 async def compare_all(
-    store: EvaluationStore, run_ids: Sequence[str], *, names: Sequence[str], seed: int = 0
+    store: EvaluationStore,
+    run_ids: Sequence[str],
+    *,
+    names: Sequence[str],
+    groups: Mapping[int | str, Hashable] | None = None,
+    seed: int = 0,
 ) -> list[Comparison]:
     """Every pair of these runs, in their order; p-values are corrected for the number of pairs by Holm's method.
 
@@ -133,16 +141,27 @@ async def compare_all(
         UsageError: as for `compare_runs`.
     """
     made = [
-        await compare_runs(store, run_ids[i], run_ids[j], names=(names[i], names[j]), seed=seed)
+        await compare_runs(store, run_ids[i], run_ids[j], names=(names[i], names[j]), groups=groups, seed=seed)
         for i, j in combinations(range(len(run_ids)), 2)
     ]
     corrected = holm([each.p_value for each in made])
     return [replace(each, p_value=p_value) for each, p_value in zip(made, corrected, strict=True)]
 
 
-def _compared(pairs: Pairs, names: tuple[str, str], max_regression: float | None, seed: int) -> Comparison:
+def _groups(pairs: Pairs, groups: Mapping[int | str, Hashable] | None) -> list[Hashable] | None:
+    if groups is None:
+        return None
+    missing = next((key for key in pairs.keys if key not in groups), None)
+    if missing is not None:
+        raise UsageError(f"datum {missing!r} belongs to no group", hint="name a field that every datum has")
+    return [groups[key] for key in pairs.keys]
+
+
+def _compared(
+    pairs: Pairs, names: tuple[str, str], max_regression: float | None, groups: list[Hashable] | None, seed: int
+) -> Comparison:
     first, second = ([datum.score for datum in side] for side in (pairs.first, pairs.second))
-    result = compare_paired(first, second, single=pairs.single, seed=seed)
+    result = compare_paired(first, second, single=pairs.single, groups=groups, seed=seed)
     binary = pairs.single and all(value in (0, 1) for value in (*first, *second))
     fixed = tuple(key for key, a, b in zip(pairs.keys, first, second, strict=True) if b > a)
     broken = tuple(key for key, a, b in zip(pairs.keys, first, second, strict=True) if a > b)

@@ -19,6 +19,7 @@ from engine.evaluations.evaluation import (
     evaluation_of,
     metric_of,
 )
+from engine.models import canonical_name
 
 PREFIX_LENGTH = 2
 """A shorter beginning of an id is no reference to it."""
@@ -164,13 +165,20 @@ def _hidden_things(root: Path) -> list[dict[str, str]]:
 
 
 def _concerns(evaluation: Evaluation, hidden: Sequence[Mapping[str, str]]) -> bool:
+    """Whether it is about one of these; models have many spellings, agents one name in their namespace."""
     about = evaluation.about
     for each in hidden:
-        if about.get(each["category"]) != each["name"]:
-            continue
-        if each["category"] == "model" or about.get("namespace", "") in ("", each["namespace"]):
+        if each["category"] == "model" and _same_model(about.get("model", ""), each["name"]):
+            return True
+        here = about.get("namespace", "") in ("", each["namespace"])
+        if each["category"] == "agent" and about.get("agent") == each["name"] and here:
             return True
     return False
+
+
+def _same_model(evaluated: str, registered: str) -> bool:
+    """`accounts/x/models/llama-v3p1-8b-instruct` is the registry's `Llama-3.1-8B-Instruct`."""
+    return bool(evaluated) and canonical_name(evaluated.rpartition("/")[2]) == canonical_name(registered)
 
 
 def _names(root: Path) -> Iterator[tuple[str, str]]:

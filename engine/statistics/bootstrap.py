@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.statistics.intervals import Interval
 
@@ -24,9 +25,17 @@ class Resampled:
 
 
 def resampled_mean(
-    values: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES, confidence: float = 0.95
+    values: Sequence[float],
+    *,
+    counts: Sequence[int] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
 ) -> Resampled:
     """The mean of independent values, each that of one cluster, by the symmetric studentised bootstrap.
+
+    With `counts` the values are sums over clusters of so many members, and the mean is that over members; the
+    standard errors are then cluster-robust, as those of `ClusteredMean`.
 
     With mean m and standard error e, and m*, e* those of each resample: the interval is m plus and minus e
     times the confidence quantile of |m* - m| / e*; the p-value is the share of resamples, counting the values
@@ -35,6 +44,7 @@ def resampled_mean(
 
     Args:
         values: at least two, not all equal.
+        counts: how many members the clusters have; one each without.
         seed: where the draws start from; the same seed gives the same figures.
         resamples: how many are drawn.
         confidence: the share of such intervals that hold the true mean.
@@ -44,16 +54,17 @@ def resampled_mean(
     """
     import numpy as np
 
-    data = np.asarray(values, dtype=float)
-    n = len(data)
-    mean, error = float(data.mean()), float(data.std(ddof=1)) / math.sqrt(n)
+    totals = np.asarray(values, dtype=float)
+    sizes = np.ones(len(totals)) if counts is None else np.asarray(counts, dtype=float)
+    n = len(totals)
+    mean, error = (float(each) for each in _moments(totals, sizes))
     random = np.random.default_rng(seed)
     distances = []
     step = max(1, AT_ONCE // n)
     for start in range(0, resamples, step):
-        drawn = data[random.integers(0, n, size=(min(step, resamples - start), n))]
-        off = np.abs(drawn.mean(axis=1) - mean)
-        spread = drawn.std(axis=1, ddof=1) / math.sqrt(n)
+        picked = random.integers(0, n, size=(min(step, resamples - start), n))
+        means, spread = _moments(totals[picked], sizes[picked])
+        off = np.abs(means - mean)
         with np.errstate(divide="ignore", invalid="ignore"):
             distances.append(np.where(spread > 0, off / spread, np.where(off > 0, np.inf, 0.0)))
     far = np.concatenate(distances)
@@ -61,3 +72,13 @@ def resampled_mean(
     reach = float(np.partition(far, rank - 1)[rank - 1]) * error
     p_value = (1 + int((far >= abs(mean) / error).sum())) / (resamples + 1)
     return Resampled(mean, error, Interval(mean - reach, mean + reach), p_value)
+
+
+def _moments(sums: Any, members: Any) -> tuple[Any, Any]:
+    """The mean over members, and its cluster-robust standard error, along the last axis."""
+    import numpy as np
+
+    everybody, clusters = members.sum(axis=-1), sums.shape[-1]
+    mean = sums.sum(axis=-1) / everybody
+    off = sums - members * mean[..., None]
+    return mean, np.sqrt((off * off).sum(axis=-1) * clusters / (clusters - 1)) / everybody

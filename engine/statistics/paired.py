@@ -6,12 +6,12 @@ The difference is always the second less the first, as a fraction.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from engine.statistics.bootstrap import resampled_mean
-from engine.statistics.intervals import Interval, wilson
+from engine.statistics.intervals import ROUNDING, Interval, wilson
 from engine.statistics.power import detectable, discordant_error
 
 MCNEMAR, BOOTSTRAP, UNPAIRED = "mcnemar_exact", "paired_bootstrap", "unpaired_normal"
@@ -53,7 +53,13 @@ class PairedResult:
 
 
 def compare_paired(
-    first: Sequence[float], second: Sequence[float], *, single: bool, seed: int = 0, confidence: float = 0.95
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    single: bool,
+    groups: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
 ) -> PairedResult:
     """Compare the values of two runs, datum by datum.
 
@@ -65,10 +71,14 @@ def compare_paired(
         first: a value for each shared datum, in 0-1; the mean over its repeats.
         second: the same of the other run, in the same order.
         single: whether both runs asked each datum once.
+        groups: for each datum what it belongs to, as the passage that it asks about; data of one group are one
+            cluster, and the bootstrap is over clusters.
         seed: where resampling starts from.
         confidence: the share of such intervals that hold the true difference.
     """
     n = len(first)
+    if groups is not None and len(set(groups)) < n:
+        return _clustered([b - a for a, b in zip(first, second, strict=True)], groups, seed, confidence)
     if single and all(value in (0, 1) for value in (*first, *second)):
         both = sum(a == 1 == b for a, b in zip(first, second, strict=True))
         fixed = sum(b > a for a, b in zip(first, second, strict=True))
@@ -82,6 +92,27 @@ def compare_paired(
     found = resampled_mean(differences, seed=seed, confidence=confidence)
     return PairedResult(
         n=n,
+        difference=found.mean,
+        interval=found.interval.within(-1.0, 1.0),
+        test=BOOTSTRAP,
+        p_value=found.p_value,
+        detectable=detectable(found.error, confidence=confidence),
+    )
+
+
+def _clustered(differences: Sequence[float], groups: Sequence[Hashable], seed: int, confidence: float) -> PairedResult:
+    """The mean difference over data, groups of them being resampled whole."""
+    held: dict[Hashable, list[float]] = {}
+    for group, difference in zip(groups, differences, strict=True):
+        held.setdefault(group, []).append(difference)
+    sums, counts = [math.fsum(each) for each in held.values()], [len(each) for each in held.values()]
+    mean = math.fsum(sums) / sum(counts)
+    off = max(abs(total - count * mean) for total, count in zip(sums, counts, strict=True))
+    if len(held) < 2 or off < ROUNDING:
+        return replace(_without_spread([mean] * len(held), confidence), n=len(differences))
+    found = resampled_mean(sums, counts=counts, seed=seed, confidence=confidence)
+    return PairedResult(
+        n=len(differences),
         difference=found.mean,
         interval=found.interval.within(-1.0, 1.0),
         test=BOOTSTRAP,

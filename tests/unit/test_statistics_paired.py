@@ -269,3 +269,36 @@ def test_wilson_covers_exactly_what_the_documents_say(n, p):
     bounds = [wilson(int(k), n) for k in counts]
     holds = np.array([b is not None and b.low <= p <= b.high for b in bounds])
     assert round(100 * float(stats.binom.pmf(counts, n, p) @ holds), 2) == COVERAGE[n, p]
+
+
+def test_questions_that_share_a_passage_are_one_cluster():
+    random = np.random.default_rng(11)
+    first, second = random.uniform(0, 1, 30), random.uniform(0, 1, 30)
+    alone = compare_paired(list(first), list(second), single=True, seed=3)
+    copies = [list(np.repeat(side, 5)) for side in (first, second)]
+    passages = list(np.repeat(np.arange(30), 5))
+    together = compare_paired(*copies, single=True, groups=passages, seed=3)
+    assert together.interval.low == pytest.approx(alone.interval.low, rel=1e-9)
+    assert together.p_value == alone.p_value
+    assert (alone.n, together.n) == (30, 150)
+    naive = compare_paired(*copies, single=True, seed=3)
+    assert naive.interval.high - naive.interval.low < 0.5 * (together.interval.high - together.interval.low)
+
+
+def test_the_error_of_clusters_is_that_of_the_residuals_by_cluster():
+    random = np.random.default_rng(12)
+    passages = list(random.integers(0, 20, size=90))
+    first, second = random.integers(0, 2, 90).astype(float), random.integers(0, 2, 90).astype(float)
+    found = compare_paired(list(first), list(second), single=True, groups=passages, seed=1)
+    off = second - first - np.mean(second - first)
+    sums = [off[np.array(passages) == each].sum() for each in set(passages)]
+    error = math.sqrt(len(sums) / (len(sums) - 1) * sum(each * each for each in sums)) / 90
+    assert found.detectable == pytest.approx(detectable(error), rel=1e-9)
+    assert found.test == "paired_bootstrap"
+
+
+def test_clusters_that_all_differ_alike_are_not_taken_for_certainty():
+    found = compare_paired([0.0] * 6, [1.0] * 6, single=True, groups=[1, 1, 2, 2, 3, 3])
+    assert found.n == 6
+    assert found.interval.low < 0.6
+    assert compare_paired([0, 1], [1, 0], single=True, groups=[1, 1]).p_value == 1.0
