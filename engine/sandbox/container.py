@@ -90,8 +90,8 @@ class ContainerProcess:
                 view = view[self._line.send(view) :]
             except BlockingIOError:
                 await anyio.wait_writable(self._line)
-            except OSError as error:
-                raise GoneError(self._complaint()) from error
+            except OSError:
+                return  # it is gone; what it said before is heard next
 
     async def _hear(self) -> dict[str, Any]:
         heard = bytearray()
