@@ -21,6 +21,8 @@ from engine.errors import StorageError
 
 T = TypeVar("T")
 _WOKEN_AT_ONCE = 32
+BUSY_TOLD_AFTER_S = 2.0
+BUSY_TOLD_EVERY_S = 10.0
 
 
 class Entry(NamedTuple):
@@ -190,7 +192,8 @@ class Trouble(Enum):
 class Patience:
     """How long work is repeated: while others write, and while the disk is full; then StorageError.
 
-    `diagnose` names the trouble and the error that a person reads; `on_trouble` hears of each wait for the disk.
+    `diagnose` names the trouble and the error that a person reads; `on_trouble` hears of each wait for the disk, and of
+    one for other writers that is longer than usual.
     """
 
     diagnose: Callable[[Exception], tuple[Trouble, StorageError]]
@@ -205,6 +208,7 @@ class Patience:
             StorageError: it fails in a way that waiting does not mend, or has not mended.
         """
         busy_until = monotonic() + self.busy_wait_s
+        tell_at = monotonic() + BUSY_TOLD_AFTER_S
         full_until, pause_s = 0.0, 1.0
         while True:
             try:
@@ -213,6 +217,9 @@ class Patience:
                 trouble, error = self.diagnose(cause)
                 now = monotonic()
                 if trouble is Trouble.BUSY and now < busy_until:
+                    if now >= tell_at and self.on_trouble is not None:
+                        tell_at = now + BUSY_TOLD_EVERY_S
+                        self.on_trouble(f"{error.message}; waiting for {busy_until - now:.0f} s more at most")
                     # Jitter makes it fair: a fixed wait lets one writer starve the others.
                     await asyncio.sleep(random.uniform(0.001, 0.02))
                     continue

@@ -195,6 +195,8 @@ class Gate:
         self._move(self.ceiling, why)
 
     def _is_rate_limit(self, sent_at: float) -> bool:
+        if not self.pace.is_told:
+            return False
         if sent_at > self._episode_at:
             before, self._episode = self._episode, self.pace.lately
             self._episode_at = max(self.now(), self.paused_until)

@@ -121,6 +121,11 @@ class Pace:
         return self._in_vain >= IN_VAIN
 
     @property
+    def is_told(self) -> bool:
+        """Whether anything was answered in the last seconds; without, a refusal tells nothing of a rate."""
+        return bool(self._accepted)
+
+    @property
     def lately(self) -> int:
         """How many were answered since the last pause."""
         return self._since_resumed

@@ -10,9 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from engine.api import Engine
 from engine.calls.outage import SILENT_AFTER, USELESS_AFTER, Outage
+from engine.config import Bench
+from engine.events import Stalled
 from tests import servers as s
 from tests.support import SUM, Ended, engine, rows, scripted, sums
 
@@ -199,3 +203,29 @@ def test_the_waits_of_an_outage_grow_once_for_each_request_that_was_sent_to_look
     assert outage.is_over_patience(600)
     assert outage.answered()
     assert not outage.is_on
+
+
+async def test_a_run_that_does_not_move_says_what_it_waits_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.watch.STALLED_AFTER_S", 0.4)
+    bench = Bench.model_validate({"engine": {"attempt_timeout_s": 2, "max_attempts": 1}})
+    data, stalled = rows(tmp_path / "sums.jsonl", sums(3)), []
+    async with (
+        _endpoint(lambda *_: s.hang) as endpoint,
+        Engine(bench, storage=f"sqlite:///{tmp_path / 'bench.db'}", folder=tmp_path) as running,
+        anyio.create_task_group() as group,
+        running.events() as events,
+    ):
+
+        async def listen() -> None:
+            async for event in events:
+                if isinstance(event, Stalled):
+                    stalled.append(event)
+
+        group.start_soon(listen)
+        options = {"prompt": "{input}", "target": "{output}", "scorer": "number"}
+        report = await running.run(str(data), "TemplateSolver", model=f"{endpoint.url}::m", options=options)
+        group.cancel_scope.cancel()
+    assert report.unscored == 3
+    assert stalled
+    assert f"3 requests at {endpoint.url}" in stalled[0].waits_for
+    assert stalled[0].seconds >= 0.4

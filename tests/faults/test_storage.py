@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +18,7 @@ import anyio
 import pytest
 
 from tests.faults.chaos import Chaos, chaos
-from tests.support import SUM, Ended, command, engine, environment, rows, sums
+from tests.support import SUM, Ended, command, engine, engine_running, environment, rows, sums
 
 FILE = "disk/bench.db"
 ROOM = 700_000
@@ -226,3 +228,40 @@ async def test_a_database_that_cannot_be_written_is_refused_before_the_first_req
     assert "check who may write" in ended.err
     assert "Traceback" not in ended.err
     assert endpoint.requests == sent
+
+
+HOLDS = """
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+async def test_a_process_that_is_stopped_while_it_holds_the_file_is_waited_for_aloud(tmp_path):
+    async with chaos(delay_s=0.02) as endpoint:
+        words = (*_words(tmp_path, endpoint, 300), "--max_concurrent", 4)
+        async with engine_running(*words, cwd=tmp_path) as process:
+            with anyio.fail_after(60):
+                while endpoint.requests < 50:
+                    await anyio.sleep(0.01)
+            holder = subprocess.Popen((sys.executable, "-c", HOLDS, str(tmp_path / FILE)), stdout=subprocess.PIPE)  # noqa: ASYNC220
+            with holder:
+                assert holder.stdout is not None
+                await anyio.to_thread.run_sync(holder.stdout.readline)
+                holder.send_signal(signal.SIGSTOP)
+                said = b""
+                with anyio.fail_after(30):
+                    while b"is locked by another program; waiting" not in said:
+                        said += await process.stderr.receive()
+                stopped_at = endpoint.requests
+                holder.kill()
+            with anyio.fail_after(60):
+                out = b"".join([piece async for piece in process.stdout])
+                await process.wait()
+        requests = endpoint.requests
+    ended = Ended(process.returncode, out.decode(), said.decode())
+    assert ended.code == 0
+    assert ended.runs[0]["passed"] == requests == 300, "nothing is lost, and nothing is bought twice"
+    assert stopped_at < 300
