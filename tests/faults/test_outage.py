@@ -219,7 +219,7 @@ async def test_a_run_that_does_not_move_says_what_it_waits_for(tmp_path, monkeyp
         async def listen() -> None:
             async for event in events:
                 if isinstance(event, Stalled):
-                    stalled.append(event)
+                    stalled.append(event)  # noqa: PERF401 - each at its time
 
         group.start_soon(listen)
         options = {"prompt": "{input}", "target": "{output}", "scorer": "number"}
