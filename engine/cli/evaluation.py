@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from engine.cli.opened import loaded, print_rows, require_format, run, terminal_width
 from engine.errors import UsageError
 from engine.evaluations.cells import figure, plain, with_doubt
-from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore
+from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore, Metric
 from engine.evaluations.load import resolve
 from engine.evaluations.table import Table, build_table
 from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text
@@ -177,11 +177,12 @@ def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = Fa
     return run(work)
 
 
-def show(evaluation: str, /, *, format: str = "table") -> int:  # noqa: A002
+def show(evaluation: str, /, *, cluster: str = "", format: str = "table") -> int:  # noqa: A002
     """Show one evaluation: where it comes from, every metric with its interval, earlier revisions.
 
     Args:
         evaluation: an id, the beginning of one, latest, an entry, or a model's name.
+        cluster: a field of the data, as passage_id: also show the score with the error of questions that share it.
         format: table, md, csv or json.
     """
     require_format(format)
@@ -189,19 +190,31 @@ def show(evaluation: str, /, *, format: str = "table") -> int:  # noqa: A002
     async def work(store: EvaluationStore | None, home: Path) -> None:
         everything = await loaded(store, home, hidden=True, history=True)
         found = resolve(everything.evaluations, evaluation)
+        clustered, clusters = _clustered(found, cluster, home) if cluster else (None, 0)
         if format == "json":
-            print(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+            more = {"clustered": {**clustered.as_dict(), "clusters": clusters}} if clustered else {}
+            print(json.dumps({**found.as_dict(), **more}, ensure_ascii=False, indent=2))
             return
         for line in _origin(found) if format in ("table", "md") else ():
             print(line)
         head = ("metric", "figure", "unit", "tags")
         rows = [(m.name, with_doubt(m, found.lost), _unit(m.unit), ", ".join(m.tags)) for m in found.metrics.values()]
         print_rows(head, rows, format)
+        if clustered is not None:
+            print(plain(f"{clustered.name}: {with_doubt(clustered, found.lost)} in {clusters} clusters"))
         earlier = [each for each in everything.evaluations if each.key == found.key and each != found]
         if earlier and format in ("table", "md"):
             print("other revisions: " + ", ".join(f"{e.evaluation_id} ({e.name}, {_score(e)})" for e in earlier))
 
     return run(work)
+
+
+def _clustered(found: Evaluation, field: str, home: Path) -> tuple[Metric, int]:
+    from engine.data.entries import registry_folder
+    from engine.evaluations.clusters import clustered_score
+    from engine.evaluations.solutions import read_solutions as read
+
+    return clustered_score(read(registry_folder(home) / found.name), field)
 
 
 def read_solutions(entry: str, /, *, status: str = "", verbose: Flag = False) -> int:

@@ -11,6 +11,7 @@ from engine.cli.evaluation import Flag
 from engine.cli.opened import loaded, print_rows, require_format, run
 from engine.errors import UsageError
 from engine.evaluations.cells import plain
+from engine.evaluations.clusters import groups_of
 from engine.evaluations.compare import Comparison, Gate, compare_all, compare_runs
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
@@ -106,16 +107,7 @@ def _groups(everything: tuple[Evaluation, ...], run_id: str, home: Path, field: 
     found = next((each for each in everything if each.run_id == run_id), None)
     if found is None:
         raise UsageError(f"the data of run {run_id!r} are not recorded", hint="--cluster needs it: run with --record")
-    groups: dict[int | str, Hashable] = {}
-    for solution in read_solutions(registry_folder(home) / found.name):
-        datum = solution.get("datum")
-        if isinstance(datum, dict) and field in datum:
-            value = dumps(datum[field], sort_keys=True)
-            groups[int(solution.get("datum_index") or 0)] = value
-            groups[str(solution.get("datum_id") or "")] = value
-    if not groups:
-        raise UsageError(f"no datum has a field {field!r}", hint="engine evaluation read_solutions ID shows the data")
-    return groups
+    return groups_of(read_solutions(registry_folder(home) / found.name), field)
 
 
 def _show(made: Comparison, form: str) -> None:

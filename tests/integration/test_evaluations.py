@@ -237,6 +237,11 @@ def test_the_command_line_tells_the_seeds_story(home, capsys, monkeypatch, tmp_p
     assert "Found 5 solutions with status=True" in say("read_solutions", "one", "--status", "true")
     assert "1–2" in say("metric", "adding")
     assert "adding/unparsed" in say("show", "latest")
+    shown = json.loads(say("show", "one", "--cluster", "passage", "--format", "json"))["clustered"]
+    assert (shown["n"], shown["clusters"], shown["value"]) == (7, 2, 5 / 7)
+    # residuals by passage: 3 of 4 and 2 of 3 are right, the mean is 5/7
+    assert shown["stderr"] == pytest.approx((2 * ((3 - 20 / 7) ** 2 + (2 - 15 / 7) ** 2)) ** 0.5 / 7, rel=1e-9)
+    assert "in 2 clusters" in say("show", "one", "--cluster", "passage")
     assert "paper" in say("tag", "two", "+paper", "-draft")
     assert "one" not in say("table", "--where", "tag:paper")
     assert "is hidden" in say("hide", "one", "--reason", "a mistake")
