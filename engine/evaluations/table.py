@@ -32,9 +32,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """All evaluations, newest first, that agree in model, agent, namespace, version and provider.
+    """All evaluations that agree in model, agent, namespace, version and provider: newest first, partial ones last.
 
-    Where several have a metric, `cells` holds that of the newest.
+    Where several have a metric, `cells` holds that of the first.
     """
 
     key: tuple[str, ...]
@@ -138,7 +138,7 @@ def _rows(evaluations: Sequence[Evaluation], view: View) -> Iterator[Row]:
     for key, group in groups.items():
         cells: dict[str, Cell] = {}
         used = []
-        for each in group:
+        for each in sorted(group, key=lambda each: bool(each.details.get("partial"))):
             metrics = [metric for metric in each.metrics.values() if _wanted(metric, each, view)]
             if metrics:
                 used.append(each)
@@ -180,7 +180,7 @@ def _asked(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
 
 def _sorted(rows: Sequence[Row], sort: str, known: Sequence[str]) -> list[Row]:
     """The rows by a column; those without it come last, in both directions; equal ones newest first."""
-    rows = sorted(rows, key=lambda row: -row.evaluations[0].created_at)
+    rows = sorted(rows, key=lambda row: -max(each.created_at for each in row.evaluations))
     if not sort or not rows:
         _require_sortable(sort.removeprefix("-"), known)
         return rows

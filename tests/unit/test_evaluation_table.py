@@ -56,6 +56,14 @@ def test_evaluations_of_one_thing_share_a_row_and_each_figure_has_its_doubt():
     assert "2 of 5 metrics are left out" in text
 
 
+def test_a_partial_run_never_stands_before_a_whole_one():
+    partial = evaluation(9, "large", metric("gsm8k", 1.0, n=3), metric("gsm8k/extra", 0.5), partial=True)
+    [row] = build_table(Loaded((partial, NEW)), View(all_metrics=True)).rows
+    assert (row.cells["gsm8k"].metric.value, row.cells["gsm8k/extra"].metric.value) == (0.841, 0.5)
+    alone = table_text(build_table(Loaded((partial,)), View()), View())
+    assert "n=3 lost=2 partial" in alone
+
+
 def test_the_newest_figure_wins_where_a_row_has_several():
     again = evaluation(9, "large", metric("gsm8k", 0.9))
     [row] = [row for row in build_table(Loaded((again, *ALL.evaluations)), View()).rows if row.key[0] == "large"]
