@@ -101,6 +101,8 @@ def shown_table(made: Table, view: View, form: str) -> str:
     """The table in this format, as wide as the terminal where there is one."""
     if made.is_empty and form != "table":
         print(NOTHING, file=sys.stderr)
+    for each in made.unknown:
+        print(f"warning: {plain(each)}", file=sys.stderr)
     if form == "json":
         return json_text(made)
     if form == "csv":

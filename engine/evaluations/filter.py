@@ -12,6 +12,7 @@ A row without the metric fails every test of it. Words with spaces or marks go i
 
 from __future__ import annotations
 
+import itertools
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -79,6 +80,21 @@ def parse_filter(text: str) -> Test:
     if parser.left:
         raise parser.error("and or or is missing before")
     return test
+
+
+def names_in(text: str) -> list[str]:
+    """The metrics and columns that an expression asks about, in its order.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    tokens = _tokens(text)
+    marks = {*TESTS, ":"}
+    return [
+        token.text
+        for token, following in itertools.pairwise(tokens)
+        if token.kind in ("word", "quoted") and following.kind == "mark" and following.text in marks
+    ]
 
 
 def _tokens(text: str) -> list[_Token]:

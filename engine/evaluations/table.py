@@ -12,7 +12,7 @@ from typing import Any
 from engine.data.source import near
 from engine.errors import UsageError
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, NO_SCORES, Evaluation, Metric
-from engine.evaluations.filter import parse_filter
+from engine.evaluations.filter import names_in, parse_filter
 from engine.evaluations.load import Loaded
 from engine.evaluations.view import View
 
@@ -90,6 +90,8 @@ class Table:
     hidden: int
     filtered: int
     warnings: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+    """What the filter asks about and no evaluation has, each as a sentence with a guess."""
     is_empty: bool = False
     """Whether there is no evaluation at all that could be shown, in any view."""
 
@@ -127,8 +129,18 @@ def build_table(loaded: Loaded, view: View) -> Table:
         hidden=loaded.hidden,
         filtered=len(everything) - len(rows),
         warnings=loaded.warnings,
+        unknown=tuple(_unknown(view.where, known)) if known else (),
         is_empty=not loaded.evaluations,
     )
+
+
+def _unknown(where: str, known: Sequence[str]) -> Iterator[str]:
+    columns = (*known, *KEY_COLUMNS, *ORIGIN_COLUMNS, "tag")
+    for name in names_in(where):
+        if name not in columns:
+            longer = [each for each in columns if each.startswith(name)]
+            guess = near(name, columns) or (f"did you mean {longer[0]!r}?" if longer else "")
+            yield f"no evaluation has {name!r}" + (f", {guess}" if guess else "")
 
 
 def _rows(evaluations: Sequence[Evaluation], view: View) -> Iterator[Row]:

@@ -95,6 +95,13 @@ def test_a_filter_that_cannot_be_read_says_where(where):
         models(where)
 
 
+def test_a_filter_by_what_nothing_has_is_told_with_a_guess():
+    assert build_table(ALL, View(where="gsm9k>0.1 and not (model:x or tag:y)")).unknown == (
+        "no evaluation has 'gsm9k', did you mean 'gsm8k'?",
+    )
+    assert build_table(ALL, View(where="gsm8k>80% or small or n>3")).unknown == ()
+
+
 def test_sorting_puts_what_is_missing_last_in_both_directions():
     extra = Loaded((*ALL.evaluations, evaluation(0, "other", metric("mmlu", 0.2))))
     up, down = (build_table(extra, View(sort=sort)).rows for sort in ("gsm8k", "-gsm8k"))
