@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+CLOSING = "</solution>"
 SOLUTION = re.compile(r"<solution>(.*?)</solution>")
 MISOPENED = re.compile(r"</solution>(.*?)</solution>")
 BOLD = re.compile(r"\*\*(.*?)\*\*")
@@ -11,7 +12,12 @@ BOLD = re.compile(r"\*\*(.*?)\*\*")
 
 def solutions(reply: str) -> list[str]:
     """What stands in `<solution>` tags on one line, in order; a first tag that closes in place of opening is read."""
-    return SOLUTION.findall(reply) or MISOPENED.findall(reply)
+    return tagged(reply) or (MISOPENED.findall(reply) if CLOSING in reply else [])
+
+
+def tagged(reply: str) -> list[str]:
+    """What stands in `<solution>` tags on one line; without a closing tag nothing is looked for, however many open."""
+    return SOLUTION.findall(reply) if CLOSING in reply else []
 
 
 def last_boxed(reply: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from engine.errors import SolverError
-from engine.scoring.livebench.extraction import SOLUTION, boxed_words
+from engine.scoring.livebench.extraction import boxed_words, tagged
 
 CHOICE = re.compile(r"\\textbf{\(([A-E])\)\s?}(.*?)(?:\\qquad|\$)")
 NEAR_END = 20
@@ -24,7 +24,7 @@ def score_choice(reply: str, truth: str, question: str) -> float:
     """
     if truth not in tuple("ABCDE"):
         raise SolverError(f"math_comp: the reference answer is {truth!r:.40}", hint="it is one of A to E")
-    found = SOLUTION.findall(reply)
+    found = tagged(reply)
     if truth * 4 in reply or (found and set(found[-1]) in ({truth}, {truth.lower()})):
         return 1.0
     boxed = boxed_words(reply.replace("\\\\fbox{", "\\\\boxed{"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from engine.scoring.livebench.extraction import SOLUTION
+from engine.scoring.livebench.extraction import tagged
 
 BETWEEN = re.compile(r".* --- (.*?) --- .*")
 
@@ -20,7 +20,7 @@ def score(reply: str, truth: str) -> float:
 
 def answer(reply: str) -> str:
     """The last `<solution>`; else what stands between ` --- `; else all of the reply."""
-    if found := SOLUTION.findall(reply):
+    if found := tagged(reply):
         return str(found[-1])
     bare = reply.replace("<solution>", "").replace("</solution>", "")
     match = BETWEEN.search(bare)

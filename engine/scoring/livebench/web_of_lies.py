@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from engine.scoring.livebench.extraction import BOLD, SOLUTION, last_boxed, solutions
+from engine.scoring.livebench.extraction import BOLD, last_boxed, solutions, tagged
 
 ANSWERS = ("yes", "no", "unknown")
 
@@ -23,7 +23,7 @@ def score(reply: str, truth: str) -> float:
 
 def score_list(reply: str, truth: str) -> float:
     """For `web_of_lies_v3`: the mean of the share of right answers and of whether all are right."""
-    found = SOLUTION.findall(reply)
+    found = tagged(reply)
     given = _in_box_or_text(reply, found[-1] if found else None)
     wanted = truth.split(",")
     right = sum(have == want for have, want in zip((given or "").split(","), wanted, strict=False))
