@@ -7,7 +7,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from engine.cli.evaluation import Flag, Labels, Sorting, laid_over, listed
 from engine.cli.opened import loaded, run
@@ -25,7 +27,7 @@ def export(
     format: str,  # noqa: A002 - the word of the command line
     /,
     *evaluations: str,
-    output: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     columns: str = "",
     all_metrics: Flag = False,
     where: str = "",

@@ -30,7 +30,7 @@ def bundle(
     evaluation: str,
     /,
     *,
-    output: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     rows: Annotated[bool, Parameter(negative=("--no-rows", "--without-rows"))] = True,
     solver: str = "",
     dataset: str = "",

@@ -48,6 +48,7 @@ async def load(store: EvaluationStore | None, *, home: Path, hidden: bool = Fals
     """
     warnings: list[str] = []
     found = list(await _from_store(store, warnings)) if store is not None else []
+    found = [replace(each, hidden=1) if _is_hidden_entry(registry_folder(home), each) else each for each in found]
     known = {each.name for each in found}
     found += _from_registry(registry_folder(home), known, warnings)
     found.sort(key=lambda each: -each.created_at)
@@ -146,6 +147,16 @@ def _from_registry(root: Path, known: set[str], warnings: list[str]) -> Iterator
             if len(left_out) > MOST_TOLD:
                 warnings.append(f"{len(left_out) - MOST_TOLD} more metrics of {namespace}/{name} are left out")
             yield found if shown else replace(found, hidden=1)
+
+
+def _is_hidden_entry(root: Path, evaluation: Evaluation) -> bool:
+    """Whether somebody hid the entry in the registry; one that is not there, or not readable, hides nothing."""
+    if evaluation.hidden:
+        return False
+    try:
+        return not is_shown(root / evaluation.name)
+    except MALFORMED:
+        return False
 
 
 def _hidden_things(root: Path) -> list[dict[str, str]]:

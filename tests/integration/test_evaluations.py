@@ -246,6 +246,11 @@ def test_the_command_line_tells_the_seeds_story(home, capsys, monkeypatch, tmp_p
     assert "one" not in say("table", "--where", "tag:paper")
     assert "is hidden" in say("hide", "one", "--reason", "a mistake")
     assert "1 hidden" in say("table")
+    assert run_command_line(["registry", "hide", "local/evaluation_adding_model_two_provider_fireworks"]) == 0
+    assert "2 hidden" in say("table")
+    assert run_command_line(["registry", "unhide", "local/evaluation_adding_model_two_provider_fireworks"]) == 0
+    capsys.readouterr()
+    assert "1 hidden" in say("table")
     say("view", "save", "mine", "--columns", "adding", "--hidden")
     assert "one" in say("table", "--view", "mine")
     assert "9809 data" in say("power", "--detect", "2.0")
