@@ -29,7 +29,9 @@ BOX = re.compile(r"\\f?boxed\s*(?=[{\s\w])")
 STATED = re.compile(r"(?i:\b(?:the|final)\s+answer(?:\s+is)?|\banswer)\s*[:=]?\s*(?::|is\b)?[\s*_]*(?=\S)")
 FRACTION = "\N{FRACTION SLASH}"
 BLANKS = re.compile(r"\s+|\\[,!;: ]|~")
+ORDINAL = re.compile(r"\^\{?\\(?:text|mathrm)\{(?:st|nd|rd|th)\}\}?")
 SAME = (
+    (ORDINAL, ""),
     (re.compile(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\\$|\$"), ""),
     (re.compile(r"\\(?:text|textbf|textrm|mbox|mathrm|mathbf)\{([^{}]*)\}"), r"\1"),
     (re.compile(r"\\[dt]frac(?![a-zA-Z])"), r"\\frac"),
@@ -164,6 +166,7 @@ def _readings(given: str, wanted: str) -> list[tuple[str, str]]:
 
 def _plainer(answer: str) -> str:
     """The answer in LaTeX where it is written in characters or decimals that the library does not know."""
+    answer = ORDINAL.sub("", answer)
     answer = ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2]}}}", answer.replace("\N{DEGREE SIGN}", ""))
     answer = VULGAR.sub(lambda found: rf"\frac{{{normalize('NFKC', found[0]).replace(FRACTION, '}{')}}}", answer)
     return REPEATED.sub(_fraction, answer)

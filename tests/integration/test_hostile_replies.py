@@ -95,7 +95,7 @@ SOLVERS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
         {"answer": "\\frac{x}{2}"},
     ),
 }
-QUICK = ("gsm8k", "mbpp", "ifeval")
+QUICK = ("gsm8k", "mbpp")
 
 
 @pytest.mark.parametrize(
