@@ -81,6 +81,13 @@ PRESETS: Mapping[str, Preset] = {
             "hosts of one model differ in precision: extra_body.provider = { order = [...], allow_fallbacks = false }",
         ),
     ),
+    "xai": Preset(base_url="https://api.x.ai/v1", api_key_env="XAI_API_KEY"),
+    "cerebras": Preset(base_url="https://api.cerebras.ai/v1", api_key_env="CEREBRAS_API_KEY"),
+    "huggingface": Preset(
+        base_url="https://router.huggingface.co/v1",
+        api_key_env="HF_TOKEN",
+        habits=("a model goes to whichever host is fastest: pin one as NAME:HOST",),
+    ),
     "deepseek": Preset(base_url="https://api.deepseek.com", api_key_env="DEEPSEEK_API_KEY"),
     "ollama": Preset(
         base_url="http://localhost:11434/v1",

@@ -64,7 +64,7 @@ def build_reply(
     except _WrongShapeError as error:
         raise malformed(str(error), status=status, headers=headers) from error
     refusal, model = message.get("refusal"), document.get("model")
-    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or _thoughts(message.get("content"))
     tool_calls = message.get("tool_calls")
     if "\\ud" in body or "\\uD" in body:
         text, texts = _storable(text), tuple(map(_storable, texts))
@@ -151,18 +151,34 @@ def _text(choice: Any) -> str:
             return ""
         raise _WrongShapeError("content is null, and nothing says why")
     if type(content) is list:
-        return "".join(map(_part, content))
+        try:
+            return joined_parts(content)[0]
+        except TypeError as error:
+            raise _WrongShapeError(str(error)) from error
     raise _WrongShapeError(f"content must be text, not {_kind(content)}")
 
 
-def _part(part: Any) -> str:
-    if type(part) is dict:
-        text = part.get("text")
-        if part.get("type") != "text":
-            return ""
-        if type(text) is str:
-            return text
-    raise _WrongShapeError(f"a part of content must be text, not {_kind(part)}")
+def joined_parts(parts: Sequence[Any]) -> tuple[str, str]:
+    """`(text, thoughts)` of content in parts, as Mistral's reasoning models give it, streamed too; others are left out.
+
+    Raises:
+        TypeError: a part is none, or one of text holds no text.
+    """
+    text, thoughts = "", ""
+    for part in parts:
+        kind = part.get("type") if type(part) is dict else None
+        if kind is None or (kind == "text" and type(part.get("text")) is not str):
+            raise TypeError(f"a part of content must be text, not {_kind(part)}")
+        if kind == "text":
+            text += part["text"]
+        elif kind == "thinking":
+            inner = part.get("thinking")
+            thoughts += inner if type(inner) is str else joined_parts(inner)[0] if type(inner) is list else ""
+    return text, thoughts
+
+
+def _thoughts(content: Any) -> str:
+    return joined_parts(content)[1] if type(content) is list else ""
 
 
 def _count(value: Any) -> int | None:

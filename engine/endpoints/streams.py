@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.endpoints.faults import fault_of_error, incomplete, malformed
-from engine.endpoints.replies import build_reply, read_reply
+from engine.endpoints.replies import build_reply, joined_parts, read_reply
 from engine.errors import AttemptError
 from engine.records import Fault, Reply
 
@@ -184,6 +184,10 @@ class _Choice:
             piece = delta.get(name)
             if piece is None:
                 continue
+            if type(piece) is list and name == "content":
+                piece, thoughts = joined_parts(piece)
+                self.parts.setdefault("reasoning", []).append(thoughts)
+                spoke = spoke or thoughts != ""
             if type(piece) is not str:
                 raise TypeError(f"{name} of an event must be text, not {type(piece).__name__}")
             self.parts.setdefault(name, []).append(piece)

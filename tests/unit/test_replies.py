@@ -312,3 +312,18 @@ def test_a_refusal_that_says_in_its_body_when_to_come_back_is_read(document, fau
     assert error.retry_after_s == pytest.approx(wait_s)
     if fault is Fault.RATE_LIMIT:
         assert fault_of_status(429, {"retry-after": "7"}, body).retry_after_s == 7.0
+
+
+def test_thoughts_in_parts_are_kept_apart_from_the_answer_whole_and_streamed() -> None:
+    """Mistral's reasoning models give content as a list of parts."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    document = completion([thinking, {"type": "text", "text": "42"}])
+    reply = read_reply(json.dumps(document).encode(), status=200, headers={}, latency_s=1.0)
+    assert (reply.text, reply.reasoning) == ("42", "hm")
+    reader = StreamReader(status=200, headers={})
+    contents: list[Any] = [[thinking], [thinking], [{"type": "text", "text": "4"}], "2"]
+    for number, content in enumerate(contents):
+        reader.feed(chunk(content), at_s=float(number))
+    reader.feed(chunk(reason="stop"), at_s=9.0)
+    streamed = reader.reply(latency_s=10.0)
+    assert (streamed.text, streamed.reasoning, streamed.ttft_s) == ("42", "hmhm", 0.0)
