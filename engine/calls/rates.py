@@ -10,7 +10,7 @@ from typing import Self
 
 SLACK_S = 1.0
 """A budget may be used up to this many seconds ahead: bursts are short, the minute is kept."""
-KEPT = 0.98
+KEPT = 0.975
 """Of the rate at which refusals began, what is used afterwards."""
 PLATEAU_S = 60.0
 """Seconds after a refusal until the pace is back where the refusal came."""
@@ -217,14 +217,15 @@ class Pace:
     def _allowed(self, lasted_s: float, got: float, *, early: bool) -> float:
         """What a pace that lasted for a while, and is refused, tells of what is allowed."""
         assert self.rate is not None
-        self._soon = 0
         if not self._settled:
             growth = _growth(lasted_s)
             self._settled = growth <= SETTLES * GROWTH
             grew_to = max(self.rate / float((1.0 + growth) ** SEEN_AFTER_S), min(self.rate, got))
-            self._proven = self._known if AGREES * grew_to <= self._known <= grew_to else grew_to
-            self._early = 0
+            believed = self._soon == 0 and AGREES * grew_to <= self._known <= grew_to
+            self._proven = self._known if believed else grew_to
+            self._early = self._soon = 0
             return self._proven
+        self._soon = 0
         self._early = self._early + 1 if early else 0
         self._proven = max(self.rate, self._known)
         return self._proven * (float(SURE ** (2 ** (self._early - 1))) if early else CHANCE)
