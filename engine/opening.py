@@ -251,7 +251,7 @@ class Opener:
             name: replace(
                 own,
                 desk=each.desk.calls,
-                line=Line(run_id=record.run_id, price=each.price, offline=offline, run=meter),
+                line=Line(run_id=f"{record.run_id}/{name}", price=each.price, offline=offline, run=meter),
                 model=each.model.model,
                 provider=each.desk.name,
                 defaults={"temperature": 0},

@@ -31,7 +31,8 @@ BYTES_A_TOKEN = 4
 class Line:
     """What a run's calls have in common: its queue, its price, whether it may call at all.
 
-    `meter` counts them; `run` is the meter of the run where that is another one, as for the calls of a judge.
+    `run_id` names the queue: a judge has one of its own, so that it is served in turn with what it judges. `meter`
+    counts them; `run` is the meter of the run where that is another one, as for the calls of a judge.
     """
 
     run_id: str

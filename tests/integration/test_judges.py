@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from engine.endpoints.server import Answer, ChatRequest
 from tests.support import engine, rows, scripted
 
 FACTS = [{"problem": f"Question {number}?", "answer": "Ada"} for number in range(4)]
@@ -51,3 +52,19 @@ async def test_a_judge_that_is_not_named_is_a_clear_error(tmp_path: Path):
     ended = await engine("run", file, "SimpleQASolverStrategy", "--model", "simulated::any", cwd=tmp_path)
     assert ended.code == 2
     assert "no judge is named" in ended.err
+
+
+async def test_a_judge_at_the_same_provider_is_served_in_turn_with_what_it_judges(tmp_path: Path):
+    file = rows(tmp_path / "simpleqa.jsonl", [{"problem": f"Question {n}?", "answer": "Ada"} for n in range(30)])
+    order: list[str] = []
+
+    def answer(request: ChatRequest) -> Answer:
+        order.append(request.body["model"])
+        text = graded(request.texts[-1][1]) if request.body["model"] == "j" else "yes"
+        return Answer(texts=[text], finish_reasons=["stop"], delay_s=0.02)
+
+    async with scripted(answer) as (server, _):
+        words = ("run", file, "SimpleQASolverStrategy", "--model", f"{server.base_url}::m", "--max_concurrent", 1)
+        [run] = (await engine(*words, "--judge", f"{server.base_url}::j", "--json", cwd=tmp_path)).runs
+    assert run["passed"] == 30
+    assert order.index("j") <= 4, "it does not wait for all that were open before"
