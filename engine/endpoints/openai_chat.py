@@ -32,7 +32,7 @@ from engine.records import Reply
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
-BODY_LIMIT_BYTES = 32 * 2**20
+BODY_LIMIT_BYTES = 8 * 2**20
 """The largest reply that is read."""
 
 _KEEPALIVE_S = 15.0

@@ -16,6 +16,7 @@ HOSTILE = {
     "html": "<b>4</b><script>alert(1)</script><table><tr><td>4",
     "ansi": "\x1b[31m4\x1b[0m\x1b]0;title\x07\x1b[2J",
     "turned around": "\u202e4\u202c \u200b\u2066",
+    "7 MB": "4? " * 2_333_333,
     "10 MB": "4? " * 3_500_000,
     "boxes": "\\boxed{" * 200_000,
     "a tower": "\\boxed{9^{9^{9^{9^9}}}}",
@@ -95,6 +96,7 @@ SOLVERS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
         {"answer": "\\frac{x}{2}"},
     ),
 }
+LAST = ("--max-errors", 1, "--json")
 QUICK = ("gsm8k", "mbpp")
 
 
@@ -127,9 +129,10 @@ async def test_every_task_ends_with_an_outcome_and_the_run_goes_on(tmp_path, nam
     async with scripted(answer) as (server, _):
         model = f"{server.base_url}::m"
         judge = ["--judge", model] if name in ("simpleqa", "pairwise") else []
-        ended = await engine("run", file, *words, *judge, "--model", model, "--json", cwd=tmp_path, timeout_s=280)
+        ended = await engine("run", file, *words, *judge, "--model", model, *LAST, cwd=tmp_path, timeout_s=280)
     assert ended.code == 0, ended.err[-2000:]
     [run] = ended.runs
+    # A reply of 10 MB is more than is read of one: an errored task, which no score counts.
     outcomes = ("passed", "failed", "scored", "refused", "truncated", "empty", "unparsed")
-    assert sum(run[each] for each in outcomes) == run["n"] == len(HOSTILE)
-    assert (run["errored"], run["passed"]) == (0, 0)
+    assert sum(run[each] for each in outcomes) + 1 == run["n"] == len(HOSTILE)
+    assert (run["errored"], run["passed"]) == (1, 0)

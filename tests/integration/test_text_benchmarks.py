@@ -167,7 +167,7 @@ async def test_five_equal_prompts_buy_five_draws_and_a_rerun_buys_none(tmp_path)
 def hostile(question: str) -> str:
     kinds = {"nul": "\x00", "html": "<b>A</b>", "ansi": "\x1b[31mA\x1b[0m", "bomb": "((((((" * 50_000}
     kinds |= {"latex": "\\boxed{9^{9^{9^{9}}}}", "boxes": "\\boxed{" * 50_000}
-    kinds |= {"long": "x " * 3_500_000, "too large": "x" * 40_000_000}
+    kinds |= {"long": "x " * 3_500_000, "too large": "x" * 10_000_000}
     return next(text for kind, text in kinds.items() if kind in question)
 
 
