@@ -62,7 +62,7 @@ LIVE = {"livebench_release_date": "2024-11-25", "livebench_removal_date": ""}
 SOLVERS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
     "mmlu": (["MMLUSolverStrategy"], {"subject": "abstract_algebra", "choices": CHOICES, "answer": 1}),
     "mmlu_pro": (["MMLUProSolverStrategy"], {"category": "math", "options": CHOICES, "answer": "B"}),
-    "hellaswag": (["HellaswagSolverStrategy", "--mode", "cot"], {"query": "", "choices": CHOICES, "gold": 1}),
+    "hellaswag": (["HellaswagSolverStrategy", "--mode", "cot"], {"choices": CHOICES, "gold": 1}),
     "arc_easy": (["ARCSolverStrategy"], {"choices": CHOICES, "gold": 1}),
     "gsm8k": (["GSM8KSolverStrategy"], {"answer": "#### 7"}),
     "mgsm": (["MGSMSolverStrategy"], {"answer": "7", "language": "de"}),
