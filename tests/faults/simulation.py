@@ -125,7 +125,8 @@ class Life:
 
     acknowledged: dict[int, str] = field(default_factory=dict)
     points: float | None = None
-    lost_in_flight: int = 0
+    is_over: bool = False
+    """Whether it was killed: what it says while it is torn down, nobody hears."""
 
 
 @contextmanager
@@ -147,7 +148,7 @@ async def _live(file: Path, data: Path, life: Life) -> None:
     async with Engine(Bench.model_validate(LIMITS), storage=f"sqlite:///{file}", folder=file.parent) as engine:
 
         def told(event: object) -> None:
-            if isinstance(event, TaskEnded):
+            if isinstance(event, TaskEnded) and not life.is_over:
                 life.acknowledged[event.result.key.datum_index] = event.result.outcome.value
 
         engine._listeners.append(told)
@@ -223,7 +224,12 @@ def simulate(folder: Path, data: Path, seed: int, *, crashes: int = 3) -> Told:
 
         async def one(file: Path = file, after: Path = after, life: Life = life, dies_at_s: float = dies_at_s) -> bool:
             limit = None if dies_at_s == float("inf") else dies_at_s
-            return await _until(limit, _live(file, data, life), lambda: _copied(file, after))  # type: ignore[arg-type]
+
+            def crash() -> None:
+                life.is_over = True
+                _copied(file, after)
+
+            return await _until(limit, _live(file, data, life), crash)  # type: ignore[arg-type]
 
         with without_threads(endpoint) as patch, asyncio.Runner(loop_factory=virtual_time.VirtualLoop) as runner:
             loop = runner.get_loop()
