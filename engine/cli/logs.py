@@ -45,7 +45,7 @@ def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{folder}: cannot be made: {error.strerror}", hint="set ENGINE_HOME") from error
-        written = logging.FileHandler(folder / f"{datetime.now(UTC):%Y-%m-%d}.jsonl", encoding="utf-8", delay=True)
+        written = _Written(folder / f"{datetime.now(UTC):%Y-%m-%d}.jsonl", encoding="utf-8", delay=True)
         written.setFormatter(
             structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared)
         )
@@ -80,6 +80,15 @@ class _Screen(logging.StreamHandler[TextIO]):
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # an attribute there: it never changes
         return sys.stderr
+
+
+class _Written(logging.FileHandler):
+    """The log's file; where the disk is full it has gaps, and the run goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name in logging
+        """Pass over what cannot be written: the store tells of a full disk, once and in a sentence."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 @asynccontextmanager

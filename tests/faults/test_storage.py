@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,22 @@ async def test_a_run_waits_while_the_disk_is_full_says_so_and_goes_on(tmp_path, 
     assert "its disk is full" in ended.err or "is on a disk that fails" in ended.err
     assert "nothing is lost, trying again" in ended.err
     assert FILE.rsplit("/", maxsplit=1)[-1] in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no file that is always full")
+async def test_a_log_that_cannot_be_written_disturbs_nothing_and_is_not_told_at_length(tmp_path):
+    logs = tmp_path / "home" / "logs"
+    logs.mkdir(parents=True)
+    today = datetime.now(UTC)
+    for day in (today, today + timedelta(days=1)):
+        (logs / f"{day:%Y-%m-%d}.jsonl").symlink_to("/dev/full")
+    (tmp_path / FILE).parent.mkdir()
+    async with chaos() as endpoint:
+        ended = await engine(*_words(tmp_path, endpoint, 20), "-v", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "run started" in ended.err, "what goes to stderr goes on"
+    assert "Logging error" not in ended.err
     assert "Traceback" not in ended.err
 
 
