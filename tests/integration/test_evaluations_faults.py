@@ -66,7 +66,9 @@ asyncio.run(main(Path(sys.argv[2])))
 
 
 @pytest.fixture
-def home() -> Path:
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The home, and a folder to stand in that has no bench.toml: one would name a store of its own."""
+    monkeypatch.chdir(tmp_path)
     return Path(os.environ["ENGINE_HOME"])
 
 
