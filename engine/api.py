@@ -32,6 +32,7 @@ from engine.errors import (
     one_error,
     together,
 )
+from engine.evaluations.load import stands_behind
 from engine.evaluations.record import FinishedRun, record_run
 from engine.events import Event, RunEnded, RunStarted, StoreTrouble, TaskEnded
 from engine.forecast import Forecast
@@ -321,20 +322,22 @@ class Engine:
             finished = FinishedRun(
                 report=made, record=record, selection=selection, tally=tally, dataset=known.prepared.rows
             )
-            made = replace(made, recorded=await self._record(finished, mode))
+            recorded, behind = await self._record(finished, mode)
+            made = replace(made, recorded=recorded, behind=behind)
         self._tell(RunEnded(made))
         return made
 
-    async def _record(self, finished: FinishedRun, mode: Mode) -> str:
+    async def _record(self, finished: FinishedRun, mode: Mode) -> tuple[str, str]:
+        store = cast("EvaluationStore", self.store)
         kept = await record_run(
-            cast("EvaluationStore", self.store),
+            store,
             finished,
             home=self.environment.home,
             namespace=self.environment.get("ENGINE_NAMESPACE", "local"),
             overwrite=mode.overwrite,
             partial=mode.record_partial,
         )
-        return kept.name
+        return kept.name, await stands_behind(store, kept, home=self.environment.home)
 
     def _trouble(self, message: str) -> None:
         self._tell(StoreTrouble(message))

@@ -55,6 +55,8 @@ class RunReport:
     """What was left out of or renamed in requests, because the model refuses it; a sentence each."""
     recorded: str = ""
     """The registry entry that the run was recorded as; empty where it was not."""
+    behind: str = ""
+    """What the table goes on showing where the recorded one is of less, as a sentence; empty where it shows this."""
     postponed: int = 0
     """Tasks that stay to be done, as `wait_asked` says."""
     wait_asked: str = ""

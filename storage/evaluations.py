@@ -43,7 +43,11 @@ _EVALUATIONS = f"SELECT {', '.join(EVALUATION_COLUMNS)} FROM evaluations ORDER B
 _METRICS = f"SELECT {', '.join(METRIC_COLUMNS)} FROM metrics"
 _METRICS_OF = f"{_METRICS} WHERE evaluation_id IN (SELECT key FROM {{KEYS_1}})"
 _RUN = f"SELECT {', '.join(statements.RUN_COLUMNS)} FROM runs WHERE run_id = $1"
-_SCORES = "SELECT datum_index, score FROM tasks WHERE run_id = $1 AND score IS NOT NULL ORDER BY datum_index, repeat"
+_SCORES = (
+    "SELECT datum_index, score FROM tasks WHERE run_id = $1 AND repeat < $2 AND score IS NOT NULL "
+    "ORDER BY datum_index, repeat"
+)
+_ALL_REPEATS = 2**31 - 1
 _ENTRIES = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM entries WHERE category = $1 ORDER BY name, version"
 
 
@@ -106,9 +110,9 @@ class Evaluations(Reading, ABC):
             each.update(tags=json.loads(each["tags"]), details=json.loads(each["details"]))
         return found
 
-    async def scores(self, run_id: str) -> list[tuple[int, float]]:
-        """`(datum_index, score)` of each task of a run that has a score, in task order."""
-        return await self._ask(_SCORES, clean(run_id))
+    async def scores(self, run_id: str, *, repeats: int = _ALL_REPEATS) -> list[tuple[int, float]]:
+        """`(datum_index, score)` of each task of a run that has a score, in task order; of its first repeats."""
+        return await self._ask(_SCORES, clean(run_id), repeats)
 
     async def run(self, run_id: str) -> Mapping[str, Any] | None:
         """The row of `runs` with this id; None where there is none."""

@@ -15,6 +15,7 @@ from engine.evaluations.clusters import groups_of
 from engine.evaluations.compare import Comparison, Gate, compare_all, compare_runs
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
+from engine.evaluations.pairing import Subject
 from engine.statistics import Table, wilson
 
 SHOWN_DATA = 20
@@ -81,32 +82,36 @@ def power(
 
 async def _runs(
     store: EvaluationStore, everything: tuple[Evaluation, ...], texts: tuple[str, ...]
-) -> tuple[list[str], list[str]]:
-    """The run of each text, and how it is called."""
-    runs: list[str] = []
+) -> tuple[list[Subject], list[str]]:
+    """The run of each text, or what was recorded of it, and how it is called."""
+    runs: list[Subject] = []
     models: list[str] = []
     for text in texts:
         row = await store.run(text)
         if row is not None:
-            runs.append(text)
+            runs.append(Subject(run_id=text))
             models.append(str(row["agent"] or row["model"]))
             continue
         found = resolve(everything, text)
         if not found.run_id:
             raise UsageError(f"{found.name!r} came without its run, so nothing can be paired", hint="run it here")
-        runs.append(found.run_id)
+        runs.append(Subject(run_id=found.run_id, selection=found.selection))
         models.append(found.about.get("agent") or found.model)
-    return runs, [f"{m} ({r})" if models.count(m) > 1 else m for m, r in zip(models, runs, strict=True)]
+    same = {model for model in models if models.count(model) > 1}
+    return runs, [f"{m} ({r.run_id})" if m in same else m for m, r in zip(models, runs, strict=True)]
 
 
-def _groups(everything: tuple[Evaluation, ...], run_id: str, home: Path, field: str) -> dict[int | str, Hashable]:
+def _groups(everything: tuple[Evaluation, ...], run: Subject, home: Path, field: str) -> dict[int | str, Hashable]:
     """What each datum of the first run has in this field, by its index and by its id."""
     from engine.data.entries import registry_folder
     from engine.evaluations.solutions import read_solutions
 
-    found = next((each for each in everything if each.run_id == run_id), None)
+    of_run = [each for each in everything if each.run_id == run.run_id]
+    found = next((each for each in of_run if each.selection == run.selection), of_run[0] if of_run else None)
     if found is None:
-        raise UsageError(f"the data of run {run_id!r} are not recorded", hint="--cluster needs it: run with --record")
+        raise UsageError(
+            f"the data of run {run.run_id!r} are not recorded", hint="--cluster needs it: run with --record"
+        )
     return groups_of(read_solutions(registry_folder(home) / found.name), field)
 
 

@@ -130,11 +130,7 @@ class _Ending:
         if not self.flags.quiet and (spoilt := lag_line(self.lag, self.reports)):
             print(spoilt, file=sys.stderr)
         for report in self.reports:
-            if report.postponed and not report.halt:
-                waits = (
-                    f"{report.postponed} tasks stay to be done: {report.wait_asked}; the same command does them then"
-                )
-                print(f"{report.name}: {waits}", file=sys.stderr)
+            _tell_what_is_left(report)
         for halt in {report.halt.message: report.halt for report in self.reports if report.halt}.values():
             print(f"stopped early: {halt.message}\n  hint: {halt.hint}", file=sys.stderr)
         if self.stopped_by or any(report.halt for report in self.reports):
@@ -182,3 +178,12 @@ class _Ending:
         command = shlex.join([*typed, *words])
         state = f"{self.done}/{self.tasks} done and kept"
         return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\nresume: {command}"
+
+
+def _tell_what_is_left(report: RunReport) -> None:
+    """Say on stderr what the figures do not: that the table shows another one, and what is still to be done."""
+    if report.behind:
+        print(report.behind, file=sys.stderr)
+    if report.postponed and not report.halt:
+        waits = f"{report.postponed} tasks stay to be done: {report.wait_asked}; the same command does them then"
+        print(f"{report.name}: {waits}", file=sys.stderr)

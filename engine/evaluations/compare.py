@@ -6,11 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 from engine.errors import UsageError
 from engine.evaluations.evaluation import EvaluationStore
-from engine.evaluations.pairing import Pairs, pair
+from engine.evaluations.pairing import Pairs, Subject, pair
 from engine.statistics import PairedResult, Table, compare_paired, holm
 
 LEVEL = 0.05
@@ -99,8 +99,8 @@ _GATES: Mapping[Gate, str] = {
 
 async def compare_runs(
     store: EvaluationStore,
-    first: str,
-    second: str,
+    first: str | Subject,
+    second: str | Subject,
     *,
     names: tuple[str, str] | None = None,
     max_regression: float | None = None,
@@ -111,8 +111,8 @@ async def compare_runs(
 
     Args:
         store: where they are.
-        first: the id of the run that is the baseline.
-        second: the id of the other.
+        first: the run that is the baseline: its id, or a subject where a part of it counts, or it is elsewhere.
+        second: the other.
         names: how the verdict calls them; their models without.
         max_regression: how much worse the second may be, as a fraction, tested on the bound of the interval.
         groups: by datum index and id, the group of questions that each datum belongs to; such groups are clusters.
@@ -121,15 +121,17 @@ async def compare_runs(
     Raises:
         UsageError: a run is not there, they share nothing, or a shared datum has no group.
     """
-    runs = [await _run(store, each) for each in (first, second)]
-    pairs = await pair(store, runs[0], runs[1])
+    subjects = [each if isinstance(each, Subject) else Subject(run_id=each) for each in (first, second)]
+    stores = [store if each.store is None else cast("EvaluationStore", each.store) for each in subjects]
+    runs = [await _run(where, each.run_id) for where, each in zip(stores, subjects, strict=True)]
+    pairs = await pair(stores, runs[0], runs[1], selections=[each.selection for each in subjects])
     found = names or (_label(runs[0], runs[1]), _label(runs[1], runs[0]))
     return _compared(pairs, found, max_regression, _groups(pairs, groups), seed)
 
 
 async def compare_all(
     store: EvaluationStore,
-    run_ids: Sequence[str],
+    runs: Sequence[str | Subject],
     *,
     names: Sequence[str],
     groups: Mapping[int | str, Hashable] | None = None,
@@ -141,8 +143,8 @@ async def compare_all(
         UsageError: as for `compare_runs`.
     """
     made = [
-        await compare_runs(store, run_ids[i], run_ids[j], names=(names[i], names[j]), groups=groups, seed=seed)
-        for i, j in combinations(range(len(run_ids)), 2)
+        await compare_runs(store, runs[i], runs[j], names=(names[i], names[j]), groups=groups, seed=seed)
+        for i, j in combinations(range(len(runs)), 2)
     ]
     corrected = holm([each.p_value for each in made])
     return [replace(each, p_value=p_value) for each, p_value in zip(made, corrected, strict=True)]

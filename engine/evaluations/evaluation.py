@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from engine.ports import Store
+from engine.records import Selection
 
 COST, ATTRITION, TIME = ("cost",), ("attrition",), ("time",)
 """Tags of metrics that are no scores."""
@@ -59,8 +60,8 @@ class EvaluationStore(Store, Protocol):
         """Rows of `entries` of this category, by name; tags and details are read."""
         ...
 
-    async def scores(self, run_id: str) -> list[tuple[int, float]]:
-        """`(datum_index, score)` of each task of a run that has a score, in task order."""
+    async def scores(self, run_id: str, *, repeats: int = 2**31 - 1) -> list[tuple[int, float]]:
+        """`(datum_index, score)` of each task of a run that has a score, in task order; of its first repeats."""
         ...
 
     async def run(self, run_id: str) -> Mapping[str, Any] | None:
@@ -147,6 +148,28 @@ class Evaluation:
         """Tasks without a score: errored and skipped; they are in `n` and in no figure."""
         outcomes = self.details.get("outcomes")
         return sum(int(outcomes.get(name, 0)) for name in ("errored", "skipped")) if isinstance(outcomes, dict) else 0
+
+    @property
+    def selection(self) -> Selection | None:
+        """The tasks of its run that it is of; None where that was not recorded, and where it came without a run."""
+        stop, repeats, picked = (self.details.get(name) for name in ("stop", "repeats", "picked"))
+        if not isinstance(stop, int) or not isinstance(repeats, int):
+            return None
+        return Selection(stop=stop, repeats=repeats, picked=frozenset(picked) if isinstance(picked, list) else None)
+
+    @property
+    def standing(self) -> tuple[bool, bool, int]:
+        """Which of several shows the figure: the lowest, and of equal ones the newest.
+
+        Last come those without any score, before them partial ones; those of the whole dataset come first, and then
+        trials of a part of it, as with --limit, the larger first. What does not tell how much it is of counts as whole.
+        """
+        n, rows, repeats, picked = (self.details.get(name) for name in ("n", "dataset_rows", "repeats", "picked"))
+        missing = 0
+        if isinstance(n, int) and isinstance(rows, int):
+            data = len(picked) if isinstance(picked, list) else n // (repeats if isinstance(repeats, int) else 1)
+            missing = max(0, rows - data)
+        return self.details.get("counted") == 0, bool(self.details.get("partial")), missing
 
     def as_dict(self) -> dict[str, Any]:
         """The evaluation as JSON and the library's users see it."""

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from engine.data.entries import is_part, pick_version, registry_folder
 from engine.data.source import near
 from engine.errors import UsageError
 from engine.evaluations.entry import MALFORMED, METRICS, is_shown, read_evaluation
 from engine.evaluations.evaluation import (
+    KEY_COLUMNS,
     REPLACED,
     Evaluation,
     EvaluationStore,
@@ -65,12 +67,32 @@ async def load(store: EvaluationStore | None, *, home: Path, hidden: bool = Fals
 
 
 def newest(evaluations: Iterable[Evaluation]) -> Iterator[Evaluation]:
-    """The first of each key; of evaluations that come newest first."""
-    seen: set[str] = set()
+    """The newest of each key that no fuller one stands before; of evaluations that come newest first."""
+    groups: dict[str, list[Evaluation]] = {}
     for each in evaluations:
-        if each.key not in seen:
-            seen.add(each.key)
-            yield each
+        groups.setdefault(each.key, []).append(each)
+    chosen = [min(group, key=lambda each: each.standing) for group in groups.values()]
+    yield from sorted(chosen, key=lambda each: -each.created_at)
+
+
+def _foremost(found: Sequence[Evaluation]) -> list[Evaluation]:
+    """Those before which none stands that is of the same thing under the same name."""
+
+    def thing(each: Evaluation) -> tuple[Any, ...]:
+        return each.details.get("evaluation_name"), *(each.about.get(name) for name in KEY_COLUMNS)
+
+    return [e for e in found if not any(thing(o) == thing(e) and o.standing < e.standing for o in found)]
+
+
+async def stands_behind(store: EvaluationStore, made: Evaluation, *, home: Path) -> str:
+    """What the table shows in place of an evaluation that was just recorded, as a sentence; empty where it shows it."""
+    name = str(made.details.get("evaluation_name"))
+    if not any(made.standing):
+        return ""
+    for each in (await load(store, home=home)).evaluations:
+        if each.about == made.about and name in each.metrics and each.standing < made.standing:
+            return f"{made.name} is of {made.n} tasks: the table keeps showing {each.name}, which is of {each.n}"
+    return ""
 
 
 def resolve(evaluations: Sequence[Evaluation], text: str) -> Evaluation:
@@ -93,7 +115,7 @@ def resolve(evaluations: Sequence[Evaluation], text: str) -> Evaluation:
     if named:
         return named[0]
     starting = [each for each in evaluations if each.evaluation_id.startswith(text)]
-    found = starting if len(text) >= PREFIX_LENGTH and starting else [e for e in current if text == e.model]
+    found = starting if len(text) >= PREFIX_LENGTH and starting else _foremost([e for e in current if text == e.model])
     if len(found) == 1:
         return found[0]
     if found:

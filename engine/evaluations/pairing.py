@@ -12,11 +12,23 @@ from typing import Any
 from engine.errors import UsageError
 from engine.plan import differences
 from engine.ports import Store
-from engine.records import TaskResult
+from engine.records import Selection, TaskResult
 
 DIFFERING = ("subset", "solver", "options", "solver_source", "scorers", "sampling")
 """Parts of an identity that two runs are expected to share, beside the dataset."""
 LONGEST = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A stored run, or the part of it that was recorded: only tasks in `selection`, or all where that is None.
+
+    `store` is where it is; None is the store that the others are in.
+    """
+
+    run_id: str
+    selection: Selection | None = None
+    store: Store | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +86,16 @@ class Pairs:
         return median(sides[1]) / median(sides[0])
 
 
-async def read_series(store: Store, run_id: str, *, by_id: bool = False) -> Series:
-    """The results of a run by datum index, or by the ids of the dataset; ids that stand for several are left out."""
+async def read_series(store: Store, run_id: str, *, by_id: bool = False, selection: Selection | None = None) -> Series:
+    """The results of a run by datum index, or by the ids of the dataset; ids that stand for several are left out.
+
+    Where a selection is given, what the run holds beside it does not count.
+    """
     results: dict[int, list[TaskResult]] = {}
     async for chunk in store.results(run_id):
         for result in chunk:
+            if selection is not None and (result.key.datum_index, result.key.repeat) not in selection:
+                continue
             results.setdefault(result.key.datum_index, []).append(result)
     names: dict[int, int | str] = {index: index for index in results}
     if by_id:
@@ -96,13 +113,20 @@ async def read_series(store: Store, run_id: str, *, by_id: bool = False) -> Seri
     return Series(data=data, lost=frozenset(lost))
 
 
-async def pair(store: Store, first: Mapping[str, Any], second: Mapping[str, Any]) -> Pairs:
+async def pair(
+    stores: Sequence[Store],
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    *,
+    selections: Sequence[Selection | None] = (None, None),
+) -> Pairs:
     """The data that two runs share.
 
     Args:
-        store: where the results are.
+        stores: where the results of each are.
         first: a row of `runs`.
         second: another.
+        selections: of each, the tasks that count; None are all.
 
     Raises:
         UsageError: they share nothing that can be paired; it says why.
@@ -113,7 +137,10 @@ async def pair(store: Store, first: Mapping[str, Any], second: Mapping[str, Any]
             f"the runs are on different datasets, {first['dataset']!r} and {second['dataset']!r}: nothing to pair",
             hint="compare runs on the same data",
         )
-    ours, theirs = [await read_series(store, run["run_id"], by_id=not same) for run in (first, second)]
+    ours, theirs = [
+        await read_series(store, run["run_id"], by_id=not same, selection=selection)
+        for store, run, selection in zip(stores, (first, second), selections, strict=True)
+    ]
     keys = [key for key in ours.data if key in theirs.data]
     if not keys:
         why = "they share no datum that both have a score for" if same else "the content differs, and no ids are shared"

@@ -70,7 +70,11 @@ async def _answers(store: EvaluationStore | None, evaluation: Evaluation, name: 
     if store is None or not evaluation.run_id or name != evaluation.details.get("evaluation_name"):
         return None
     sums: dict[int, list[float]] = {}
-    for index, score in await store.scores(evaluation.run_id):
+    selection = evaluation.selection
+    limits = {} if selection is None else {"repeats": selection.repeats}
+    for index, score in await store.scores(evaluation.run_id, **limits):
+        if selection is not None and (index, 0) not in selection:
+            continue
         sums.setdefault(index, []).append(score)
     if not sums:
         return None

@@ -153,6 +153,7 @@ def _details(finished: FinishedRun, git: Mapping[str, Any]) -> dict[str, Any]:
         "outcomes": {outcome.value: count for outcome, count in report.outcomes.items()},
         "partial": finished.partial,
         "dataset_rows": len(finished.dataset) if finished.dataset is not None else None,
+        "stop": selection.stop,
         "picked": sorted(selection.picked) if selection.picked is not None else None,
         "repeats": selection.repeats,
         "dataset_fingerprint": run.dataset_fingerprint,

@@ -34,7 +34,8 @@ class Cell:
 class Row:
     """All evaluations that agree in model, agent, namespace, version and provider: newest first, partial ones last.
 
-    Where several have a metric, `cells` holds that of the first.
+    Trials, and those without a score, stand behind too: see `Evaluation.standing`. Where several have a metric,
+    `cells` holds that of the first.
     """
 
     key: tuple[str, ...]
@@ -150,7 +151,7 @@ def _rows(evaluations: Sequence[Evaluation], view: View) -> Iterator[Row]:
     for key, group in groups.items():
         cells: dict[str, Cell] = {}
         used = []
-        for each in sorted(group, key=lambda each: bool(each.details.get("partial"))):
+        for each in sorted(group, key=lambda each: each.standing):
             metrics = [metric for metric in each.metrics.values() if _wanted(metric, each, view)]
             if metrics:
                 used.append(each)

@@ -64,6 +64,21 @@ def test_a_partial_run_never_stands_before_a_whole_one():
     assert "n=3 lost=2 partial" in alone
 
 
+def test_what_is_of_less_data_or_has_no_score_stands_behind_and_the_newest_of_whole_ones_wins():
+    whole, newer = (evaluation(n, "m", metric("g", n / 100), n=200, dataset_rows=100, repeats=2) for n in (1, 2))
+    small, large = (evaluation(n, "m", metric("g", n / 100), n=30 - n, dataset_rows=100, repeats=1) for n in (9, 8))
+    errored = evaluation(10, "m", metric("g", None), n=100, dataset_rows=100, repeats=1, counted=0)
+
+    def shown(*newest_first: Evaluation) -> float | None:
+        return build_table(Loaded(newest_first), View()).rows[0].cells["g"].metric.value
+
+    assert shown(errored, small, large, newer, whole) == 0.02
+    assert shown(errored, small, large) == 0.08
+    assert shown(errored, small) == 0.09
+    assert shown(errored) is None
+    assert resolve((errored, small, large, newer), "m") is newer
+
+
 def test_the_newest_figure_wins_where_a_row_has_several():
     again = evaluation(9, "large", metric("gsm8k", 0.9))
     [row] = [row for row in build_table(Loaded((again, *ALL.evaluations)), View()).rows if row.key[0] == "large"]

@@ -1,0 +1,67 @@
+"""What was recorded stays what it was: a trial is compared as the trial that it is, and hides no fuller evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support import Ended, engine
+
+ADDING = ("run", "generated:3_digit_addition", "ThreeDigitAdditionSolver", "--quiet")
+
+
+@pytest.fixture
+def told(tmp_path):
+    async def tell(*words: str, code: int = 0, cwd: Path = tmp_path, **more: str) -> Ended:
+        ended = await engine(*words, cwd=cwd, **more)
+        assert ended.code == code, ended
+        return ended
+
+    return tell
+
+
+async def solve(told, model: str, *words: str) -> Ended:
+    return await told(*ADDING, "--model", f"simulated::{model}", "--set", "providers.simulated.latency_s=0.001", *words)
+
+
+async def test_without_a_bench_toml_a_run_is_kept_in_the_home(told, tmp_path):
+    await solve(told, "d1", "--limit", "3")
+    assert (tmp_path / "home" / "engine.db").is_file()
+    assert not list(tmp_path.glob("*.db"))
+
+
+async def test_a_recorded_trial_is_compared_as_it_was_recorded_whatever_its_run_holds_since(told):
+    for model in ("d1", "d2"):
+        await solve(told, model, "--limit", "20", "--record")
+        await solve(told, model, "--limit", "60")
+    assert json.loads((await told("evaluation", "compare", "d1", "d2", "--format", "json")).out)["n"] == 20
+    assert (await told("evaluation", "compare", "d1", "d2")).out.startswith("20 shared data")
+    [first, _] = json.loads((await told("evaluation", "list", "--format", "json")).out)
+    assert (
+        json.loads((await told("evaluation", "metric", "3_digit_addition", "--format", "json")).out)["rows"][0]["n"]
+        == 20
+    )
+    assert json.loads((await told("evaluation", "compare", first["run_id"], "d1", "--format", "json")).out)["n"] == 20
+
+
+async def test_a_trial_stands_behind_a_fuller_evaluation_and_says_so(told):
+    await solve(told, "d1", "--limit", "40", "--record")
+    said = (await solve(told, "d1", "--limit", "5", "--record")).err
+    assert len([line for line in said.splitlines() if "40" in line and "table keeps showing" in line]) == 1
+    [row] = json.loads((await told("evaluation", "metric", "3_digit_addition", "--format", "json")).out)["rows"]
+    assert row["n"] == 40
+    [row] = json.loads((await told("evaluation", "table", "--format", "json")).out)["rows"]
+    assert row["doubt"]["3_digit_addition"]["n"] == 40
+    assert json.loads((await told("evaluation", "show", "d1", "--format", "json")).out)["n"] == 40
+    assert json.loads((await told("evaluation", "show", "latest", "--format", "json")).out)["n"] == 5
+    assert "keeps" not in (await solve(told, "d1", "--limit", "40", "--record")).err
+    assert "keeps" not in (await solve(told, "d1", "--record")).err
+    assert json.loads((await told("evaluation", "show", "d1", "--format", "json")).out)["n"] == 1000
+
+
+async def test_where_there_is_only_a_trial_it_is_shown(told):
+    assert "keeps" not in (await solve(told, "d1", "--sample", "7", "--record")).err
+    [row] = json.loads((await told("evaluation", "table", "--format", "json")).out)["rows"]
+    assert row["doubt"]["3_digit_addition"]["n"] == 7
