@@ -49,6 +49,15 @@ def _percent(type_: Any, tokens: Sequence[Any]) -> float:  # noqa: ARG001 - the 
     return number
 
 
+def _score(type_: Any, tokens: Sequence[Any]) -> float:
+    """A percentage; 0.96 alone is taken for a fraction, and nobody means 0.96 % by it."""
+    text = str(tokens[0].value).strip()
+    number = _percent(type_, tokens)
+    if 0 < number < 1 and not text.endswith("%"):
+        raise ValueError(f"--fail-under is in percent: {100 * number:g} for {text}, or {text}% if that is meant")
+    return number
+
+
 def _flag(group: Group, *names: str) -> Parameter:
     return Parameter(name=names or None, group=group, negative=())
 
@@ -110,7 +119,7 @@ class RunFlags:
     """More tasks without a score than this end with exit code 1: 5% or a count."""
     min_complete: Annotated[float | None, _value(ENOUGH, _percent)] = None
     """A smaller percentage of tasks with a score ends with exit code 1."""
-    fail_under: Annotated[float | None, _value(ENOUGH, _percent)] = None
+    fail_under: Annotated[float | None, _value(ENOUGH, _score)] = None
     """A score below this percentage ends with exit code 1."""
 
     record: Annotated[bool, _flag(KEPT)] = False
