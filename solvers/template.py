@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from hashlib import blake2b
 from string import Formatter
 from typing import Any
@@ -62,6 +63,8 @@ class TemplateSolver(SolverStrategy):
         self.dataset_ref = dataset_ref
         self.prompt = Template(prompt, what="prompt")
         self.target = Template(target, what="target")
+        for template in (self.prompt, self.target):
+            template.check(getattr(dataset_ref, "column_names", ()))
         self.system = system
         self.scorer = scorer
         self.judge = judge_named(scorer)
@@ -136,6 +139,21 @@ class Template:
             if spec or conversion:
                 raise self._wrong(f"{field!r} is followed by {(conversion or spec)!r}")
             self._parts.append((literal, field or "", self._steps(field) if field is not None else ()))
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Whether every field is one of a dataset's, where the dataset says which it has.
+
+        Raises:
+            SolverError: no row has one of them.
+        """
+        for _, field, steps in self._parts if columns else ():
+            if steps and not {field, steps[0]} & {*columns}:
+                near = get_close_matches(steps[0], columns, n=1)
+                guess = f"did you mean {{{near[0]}}}? " if near else ""
+                raise SolverError(
+                    f"solver 'TemplateSolver': the {self.what} names {field!r}, which no row has",
+                    hint=f"{guess}the rows' fields: {', '.join(columns)}",
+                )
 
     def render(self, row: Mapping[str, Any]) -> str:
         """The text with the row's values: strings as they are, numbers as digits, lists and objects as JSON.

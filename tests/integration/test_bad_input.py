@@ -47,6 +47,21 @@ CASES = {
     "a limit below one": ((*RUN, "MODEL", "--limit", "0"), 2, ["limit"]),
     "an unknown command": (("rum", "bench.toml"), 2, ["rum"]),
     "force with offline": ((*RUN, "MODEL", "--force", "--offline"), 2, ["--force"]),
+    "a field that no row has": (
+        ("run", "sums.jsonl", "TemplateSolver", "MODEL", "--prompt", "{inptu}", "--target", "{output}"),
+        2,
+        ["the prompt names 'inptu'", "did you mean {input}?", "fields: ", "output"],
+    ),
+    "a part of a field that no row has": (
+        ("run", "sums.jsonl", "TemplateSolver", "MODEL", "--prompt", "{input}", "--target", "{answer.text[0]}"),
+        2,
+        ["the target names 'answer.text[0]'"],
+    ),
+    "a fraction where percent are meant": (
+        (*RUN, "MODEL", "--fail-under", "0.96"),
+        2,
+        ["--fail-under is in percent: 96 for 0.96", "0.96%"],
+    ),
     "a bad --set": ((*RUN, "MODEL", "--set", "engine.max_concurrent=0"), 2, ["engine.max_concurrent"]),
 }
 
