@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -105,20 +106,32 @@ def prepare(order: Order, *, folder: Path, home: Path) -> Prepared:
         DatasetError: the dataset cannot be read, is empty, or does not fit the solver.
         SolverError: the solver cannot be found or built.
     """
+    from engine.data.reference import open_dataset
+
+    with placed(order):
+        found = solver_of(order, folder=folder)
+        return prepare_on(order, found, open_dataset(order.dataset, subset=order.subset, folder=folder, home=home))
+
+
+def solver_of(order: Order, *, folder: Path) -> type[Any]:
+    """The solver's class.
+
+    Raises:
+        SolverError: it cannot be found.
+    """
+    return order.solver if isinstance(order.solver, type) else find_solver(order.solver, folder=folder)
+
+
+@contextmanager
+def placed(order: Order) -> Iterator[None]:
+    """Begin the message of what is wrong with a dataset or solver by where it was written."""
     try:
-        return _prepared(order, folder=folder, home=home)
+        yield
     except (DatasetError, SolverError) as error:
         key = "dataset" if isinstance(error, DatasetError) else "solver"
         if key in order.places:
             error.message = f"{order.places[key]}: {error.message}"
         raise
-
-
-def _prepared(order: Order, *, folder: Path, home: Path) -> Prepared:
-    from engine.data.reference import open_dataset
-
-    found = order.solver if isinstance(order.solver, type) else find_solver(order.solver, folder=folder)
-    return prepare_on(order, found, open_dataset(order.dataset, subset=order.subset, folder=folder, home=home))
 
 
 def prepare_on(order: Order, found: type[Any], dataset: Dataset) -> Prepared:

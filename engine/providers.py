@@ -88,24 +88,12 @@ class Providers:
             ConfigError: no such provider.
             EndpointError: a provider that had to be asked cannot be reached.
         """
-        parsed = parse_model(name, providers=self.configured)
-        if parsed.provider or parsed.base_url:
-            return parsed
-        for known in self._bench.models:
-            full = parse_model(known, providers=self.configured)
-            if full.provider and find_model(name, [full.model]):
-                return full
-        return await self._ask_for(parsed)
+        found = configured_model(name, self._bench)
+        return found if found.provider or found.base_url else await self._ask_for(found)
 
     async def _ask_for(self, parsed: ModelName) -> ModelName:
-        first = self._bench.engine.default_provider
-        names = sorted((n for n, p in self._bench.providers.items() if p.kind == "openai"), key=lambda n: n != first)
-        if not names:
-            raise ConfigError(
-                f"model {parsed.model!r} has no provider: no provider is configured",
-                hint="write provider::model, or https://host/v1::model, or add a [providers.NAME] section",
-            )
         seen: list[str] = []
+        names = _that_list_models(self._bench)
         for name in names:
             variable = self._bench.providers[name].api_key_env
             if not self._has_key(name):
@@ -123,7 +111,7 @@ class Providers:
             seen.append(f"{name} (does not list it)")
         raise EndpointError(
             f"model {parsed.model!r} has no provider: looked for at {', '.join(seen)}",
-            hint="write provider::model, or https://host/v1::model, or add a [providers.NAME] section",
+            hint=_how_to_name(parsed.model, self._bench),
         )
 
     def _has_key(self, name: str) -> bool:
@@ -256,3 +244,34 @@ def fixed_sampling(bench: Bench, provider: Provider, model: str, *, measured: bo
     if config is not None:
         layers += [config.sampling.model_dump(exclude_none=True), config.extra_body]
     return {name: value for layer in layers for name, value in layer.items()}
+
+
+def configured_model(name: str, bench: Bench) -> ModelName:
+    """The model behind a name as far as the configuration tells; a bare one where a provider has to be asked.
+
+    Raises:
+        ConfigError: no such provider, or none that could be asked.
+    """
+    parsed = parse_model(name, providers=bench.reachable)
+    if parsed.provider or parsed.base_url:
+        return parsed
+    for known in bench.models:
+        full = parse_model(known, providers=bench.reachable)
+        if full.provider and find_model(name, [full.model]):
+            return full
+    if not _that_list_models(bench):
+        raise ConfigError(f"model {name!r} has no provider: no provider is configured", hint=_how_to_name(name, bench))
+    return parsed
+
+
+def _that_list_models(bench: Bench) -> list[str]:
+    """Providers that a bare name is looked up at, the default one first."""
+    first = bench.engine.default_provider
+    return sorted((n for n, p in bench.providers.items() if p.kind == "openai"), key=lambda n: n != first)
+
+
+def _how_to_name(name: str, bench: Bench) -> str:
+    provider, colon, model = name.partition(":")
+    if colon and model and provider in bench.reachable:
+        return f"did you mean {provider}::{model}?"
+    return "write provider::model, or https://host/v1::model, or add a [providers.NAME] section"

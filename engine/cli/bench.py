@@ -21,7 +21,7 @@ from engine.config import bench_schema
 from engine.environment import Environment, read_environment
 from engine.errors import EngineError, UsageError, together
 from engine.forecast import Forecast
-from engine.prepare import Order, prepare
+from engine.prepare import Order, placed, prepare, solver_of
 
 
 def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, Parameter(name="*")] = None) -> int:
@@ -41,18 +41,22 @@ def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, P
     mistakes = list(_storage_mistakes(batch))
     sizes: list[tuple[str, int, int]] = []
     for order in batch.orders:
-        if asks_the_hub(order.dataset, folder=batch.folder, home=environment.home):
-            print(f"{order.dataset}: not opened, it is not on this machine", file=sys.stderr)
-        else:
-            try:
-                with results_only():
-                    prepared = prepare(order, folder=batch.folder, home=environment.home)
-                    name = f"{prepared.solver.evaluation_name()} × {order.model}"
-            except EngineError as error:
-                mistakes.append(error)
+        models = [order.model]
+        with results_only():
+            if asks_the_hub(order.dataset, folder=batch.folder, home=environment.home):
+                print(f"{order.dataset}: not opened, it is not on this machine", file=sys.stderr)
+                mistakes += _mistakes_apart(batch, order, None)
             else:
-                sizes.append((name, len(prepared.rows), prepared.selection.size))
-        mistakes += _key_mistakes(batch, order, environment)
+                try:
+                    prepared = prepare(order, folder=batch.folder, home=environment.home)
+                    models += prepared.solver.other_models()
+                    name = f"{prepared.solver.evaluation_name()} × {order.model}"
+                    sizes.append((name, len(prepared.rows), prepared.selection.size))
+                except EngineError as error:
+                    # An error of the dataset is told as the parts tell it; what only both together show, as it is.
+                    mistakes += list(_mistakes_apart(batch, order, environment)) or [error]
+        for model in models:
+            mistakes += _model_mistakes(batch, order, model, environment)
     if mistakes:
         raise together(mistakes)
     for name, rows, tasks in sizes:
@@ -77,17 +81,46 @@ def _storage_mistakes(batch: Batch) -> Iterator[EngineError]:
         yield error
 
 
-def _key_mistakes(batch: Batch, order: Order, environment: Environment) -> Iterator[EngineError]:
-    """The key that the order's provider needs and that is not set."""
-    from engine.models import parse_model
+def _mistakes_apart(batch: Batch, order: Order, environment: Environment | None) -> Iterator[EngineError]:
+    """What is wrong with the solver's name and with the dataset, each by itself; without environment, not the latter.
 
-    provider = batch.bench.reachable.get(parse_model(order.model, providers=batch.bench.reachable).provider)
-    if provider is not None and provider.api_key_env:
-        place = f"{order.places['models']}: " if "models" in order.places else ""
-        try:
-            environment.require_secret(provider.api_key_env, where=f"{place}model {order.model!r}")
-        except EngineError as error:
-            yield error
+    A run stops at the first, so that a misspelt solver costs no reading.
+    """
+    from engine.data.reference import open_dataset
+
+    try:
+        with placed(order):
+            solver_of(order, folder=batch.folder)
+    except EngineError as error:
+        yield error
+    try:
+        with placed(order):
+            if environment is not None:
+                open_dataset(order.dataset, subset=order.subset, folder=batch.folder, home=environment.home)
+    except EngineError as error:
+        yield error
+
+
+def _model_mistakes(batch: Batch, order: Order, name: str, environment: Environment) -> Iterator[EngineError]:
+    """What a run would say of a model before it asks anybody: no such provider, or a key that is not set."""
+    from engine.providers import configured_model
+
+    place = f"{order.places['models']}: " if "models" in order.places and name == order.model else ""
+    try:
+        model = configured_model(name, batch.bench)
+    except EngineError as error:
+        error.message = f"{place}{error.message}"
+        yield error
+        return
+    if not model.provider and not model.base_url:
+        print(f"{name}: not looked for, a provider has to be asked for it", file=sys.stderr)
+    provider = batch.bench.reachable.get(model.provider)
+    variable = provider.api_key_env if provider else order.api_key_env if model.base_url else ""
+    try:
+        if variable:
+            environment.require_secret(variable, where=f"{place}model {name!r}")
+    except EngineError as error:
+        yield error
 
 
 def plan(

@@ -112,6 +112,46 @@ async def test_a_bench_file_has_all_its_mistakes_told_at_once_with_their_lines(f
     assert "bad.toml:1" in malformed.err
 
 
+@pytest.mark.parametrize("model", ["gpt-4.1-mini", "openai:gpt-4.1-mini", "mine:x", "nobody::m"])
+async def test_a_model_that_a_run_refuses_is_refused_by_a_check(folder, model):
+    (folder / "bench.toml").write_text(BENCH[BENCH.index("[[") :].format().replace("here::m", model))
+    checked = await engine("check", "bench.toml", cwd=folder)
+    ran = await engine("run", "bench.toml", cwd=folder)
+    assert checked.code == ran.code == 2, checked
+    assert ran.err.splitlines()[0].removeprefix("error: ") in checked.err
+    assert ("did you mean openai::gpt-4.1-mini?" in checked.err) == (model == "openai:gpt-4.1-mini")
+
+
+async def test_a_check_tells_all_that_is_wrong_with_each_benchmark(folder):
+    wrong = """
+[[benchmark]]
+dataset = "smus.jsonl"
+solver = "TemplateSolvr"
+models = ["nothing", "mine:x"]
+
+[[benchmark]]
+dataset = "sums.jsonl"
+subset = "tset"
+solver = "TemplateSolver"
+models = ["noone"]
+options = { prompt = "{input}", target = "{output}" }
+"""
+    (folder / "bench.toml").write_text(wrong)
+    ended = await engine("check", "bench.toml", cwd=folder)
+    assert ended.code == 2
+    told = [
+        "smus.jsonl",
+        "TemplateSolvr",
+        "'mine:x' has no provider",
+        "'nothing' has no provider",
+        "'tset'",
+        "'noone' has no provider",
+    ]
+    assert [name for name in told if name not in ended.err] == [], ended
+    for line in (3, 4, 5, 8, 11):
+        assert f"bench.toml:{line}: " in ended.err
+
+
 async def test_an_unset_key_is_told_before_anything_is_sent(folder):
     async with scripted(adds) as (server, _):
         text = BENCH.format(url=server.base_url).replace("[[", 'api_key_env = "HERE_KEY"\n[[', 1)
