@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
+from urllib.parse import urlsplit
 
 from engine.errors import AttemptError, EndpointError
 from engine.records import Fault
@@ -20,8 +21,9 @@ class Breaker:
     `patience_s` is how long a call may take; a provider that asks to wait longer cannot be used now.
     """
 
-    def __init__(self, provider: str, *, patience_s: float = inf) -> None:
+    def __init__(self, provider: str, *, base_url: str = "", patience_s: float = inf) -> None:
         self._provider = provider
+        self._has_no_path = bool(base_url) and not urlsplit(base_url).path.strip("/")
         self._patience_s = patience_s
         self._all: EndpointError | None = None
         self._open: dict[str, EndpointError] = {}
@@ -57,6 +59,8 @@ class Breaker:
         if len(row) >= (IN_A_ROW if model in self._worked else 1) and model not in self._open:
             what = f"{self._provider} cannot be used for {model!r}: {error.message}"
             hint = _later(error.retry_after_s or 0.0) if error.fault in REFUSALS else _CURES[error.fault]
+            if error.fault is Fault.NOT_FOUND and self._has_no_path:
+                hint = f"the base URL has no path; most end in /v1: {hint}"
             self.trip(model, EndpointError(what, hint=hint))
 
     def trip(self, model: str, why: EndpointError) -> None:

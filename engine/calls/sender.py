@@ -67,9 +67,9 @@ class Sender:
         self.endpoint = endpoint
         self.gate = gate
         self._name = name
-        self.breaker = Breaker(name, patience_s=patience_s)
         self.outage = Outage(patience_s=patience_s)
         self.refusals = refusals or Refusals()
+        self.breaker = Breaker(name, base_url=self.refusals.base_url, patience_s=patience_s)
         self._budget = budget or Budget()
         self._wall_clock = wall_clock
         self._stopped = anyio.Event()

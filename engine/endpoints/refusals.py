@@ -23,6 +23,7 @@ class Refusals:
             base_url: of the provider; empty where it has none.
             told: hears of each model and adaptation once, when it is found.
         """
+        self.base_url = base_url
         self._known = known_adaptations(base_url) if base_url else ()
         self._found: dict[str, tuple[Adaptation, ...]] = {}
         self._told = told

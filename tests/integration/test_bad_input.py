@@ -206,3 +206,13 @@ async def test_errors_are_json_too_where_json_is_asked_for(folder):
     assert first["event"] == "error"
     assert first["code"] == "config"
     assert last == {"event": "end", "exit_code": 2, "runs": []}
+
+
+@pytest.mark.parametrize("path", ["", "/v2"])
+async def test_a_base_url_without_a_path_is_told_where_nothing_is_found(folder, path):
+    async with scripted(adds) as (server, _):
+        host = server.base_url.removesuffix("/v1")
+        ended = await engine(*RUN, "--model", f"{host}{path}::m", cwd=folder)
+    assert ended.code == 3, ended
+    assert "404" in ended.err
+    assert ("the base URL has no path; most end in /v1" in ended.err) == (path == "")
