@@ -6,18 +6,23 @@ import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from inspect import signature
 from pathlib import Path
 
 from engine.cli.flags import RunFlags
+from engine.cli.machine import results_only
 from engine.config import Bench, check_bench, parse_bench
-from engine.errors import ConfigError, UsageError
+from engine.errors import ConfigError, EngineError, UsageError
 from engine.literal_keys import NOT_A_VARIABLE, is_variable_name
+from engine.load import find_solver
 from engine.plan import Choice
 from engine.prepare import Order
 from engine.toml_lines import KeyPath, key_lines
 
 DEFAULT_BENCH = "bench.toml"
 TOML = ".toml"
+NEAR = 0.7
+"""How much a misspelt flag has in common with the one that was meant, of 1."""
 FLAGS = {"max_cost_usd": "max_cost", "max_duration_s": "max_duration"}
 """Flags that are called otherwise than their key."""
 
@@ -48,15 +53,16 @@ def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, 
     if solver:
         if target.endswith(TOML):
             raise UsageError(f"{target!r} is a batch, and {solver!r} is too much", hint=f"write engine run {target}")
+        _check_for_misspelt_flags(solver, options)
         bench = _changed(project_bench(flags.set_), flags)
         return Batch(bench, _direct_orders(target, solver, flags, options), Path.cwd())
+    if options and (not target or target.endswith(TOML) or _flags_like(options)):
+        raise _unknown_flags(options)
     if target and not target.endswith(TOML):
         raise UsageError(
             f"a solver is missing: `engine run {target} SOLVER --model MODEL`",
             hint=f"a batch is a file that ends with {TOML}",
         )
-    if options:
-        raise _unknown_flags(options)
     text, name, folder = read_bench_text(target or DEFAULT_BENCH)
     bench = _changed(parse_bench(text, name=name, overrides=flags.set_), flags)
     return Batch(bench, tuple(_orders(bench, flags, _Places(text, name, flags))), folder)
@@ -205,9 +211,39 @@ def _settings(flags: RunFlags) -> dict[tuple[str, str], object]:
     }
 
 
+def _check_for_misspelt_flags(solver: str, options: Mapping[str, str]) -> None:
+    """Whether what would go to the solver was meant for `run`; else the solver, or the missing flag, takes the blame.
+
+    Raises:
+        UsageError: the solver has no such option, and a flag is nearer than any that it has.
+    """
+    near = _flags_like(options)
+    if not near:
+        return
+    try:
+        with results_only():
+            taken = signature(find_solver(solver, folder=Path.cwd())).parameters
+    except (EngineError, TypeError, ValueError):
+        return  # told when the solver is built
+    open_ended = any(each.kind is each.VAR_KEYWORD for each in taken.values())
+    for name, flag in near.items():
+        if not open_ended and difflib.get_close_matches(name, [flag, *taken], n=1, cutoff=NEAR) == [flag]:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is no flag, and solver {solver!r} has no such option",
+                hint=f"did you mean --{flag.replace('_', '-')}?",
+            )
+
+
+def _flags_like(options: Mapping[str, str]) -> dict[str, str]:
+    """The options that are spelt almost as a flag, with the flag."""
+    known = ["help", *(field.name.rstrip("_") for field in fields(RunFlags))]
+    near = {name: difflib.get_close_matches(name, known, n=1, cutoff=NEAR) for name in options}
+    return {name: found[0] for name, found in near.items() if found}
+
+
 def _unknown_flags(options: Mapping[str, str]) -> UsageError:
-    name = next(iter(options))
-    known = [field.name.rstrip("_") for field in fields(RunFlags)]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean --{near[0]}?" if near else "a solver's options stand in bench.toml: options = { ... }"
-    return UsageError(f"unknown flag --{name}", hint=hint)
+    near = _flags_like(options)
+    name = next(iter(near or options))
+    fallback = "a solver's options stand in bench.toml: options = { ... }"
+    hint = f"did you mean --{near[name].replace('_', '-')}?" if near else fallback
+    return UsageError(f"unknown flag --{name.replace('_', '-')}", hint=hint)

@@ -15,6 +15,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
+HELP = "--help"
 WANTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "Path": "a path"}
 
 
@@ -25,12 +26,15 @@ def explained(error: CycloptsError) -> tuple[str, str]:
     if isinstance(error, UnknownCommandError):
         word = (error.unused_tokens or ["?"])[0]
         known = [name for app in ([error.app] if error.app else []) for name in app if not name.startswith("-")]
+        if word.startswith("-"):
+            flags = [HELP, *(["--version"] if not error.command_chain else [])]
+            return f"{command} has no flag {word!r}", _nearest(word, flags) or listing
         return f"there is no command {f'{command} {word}'!r}", _nearest(word, known) or f"commands: {', '.join(known)}"
     if isinstance(error, MissingArgumentError):
         return _without_value(error, listing)
     if isinstance(error, UnknownOptionError):
         word = error.token.keyword or error.token.value
-        known = [name for argument in error.argument_collection for name in argument.names]
+        known = [HELP, *(name for argument in error.argument_collection for name in argument.names)]
         return f"{command} has no flag {word!r}", _nearest(word, known) or listing
     if isinstance(error, CoercionError) and error.token is not None:
         flag = error.token.keyword or (error.argument.name if error.argument is not None else "a word")
@@ -45,7 +49,7 @@ def _without_value(error: MissingArgumentError, listing: str) -> tuple[str, str]
     argument = error.argument
     word = error.keyword or (argument.name if argument is not None else "a word")
     collection = error.app.assemble_argument_collection() if error.app is not None else ()
-    known = [name for each in collection if not _takes_any(each.names) for name in each.names]
+    known = [HELP, *(name for each in collection if not _takes_any(each.names) for name in each.names)]
     if argument is not None and _takes_any(argument.names):  # what is unknown goes to the solver, with its value
         return f"{word} has no value, and is no switch", _nearest(
             word, known
