@@ -24,12 +24,7 @@ def explained(error: CycloptsError) -> tuple[str, str]:
     command = " ".join(["engine", *(error.command_chain or ())])
     listing = f"`{command} --help` lists what it takes"
     if isinstance(error, UnknownCommandError):
-        word = (error.unused_tokens or ["?"])[0]
-        known = [name for app in ([error.app] if error.app else []) for name in app if not name.startswith("-")]
-        if word.startswith("-"):
-            flags = [HELP, *(["--version"] if not error.command_chain else [])]
-            return f"{command} has no flag {word!r}", _nearest(word, flags) or listing
-        return f"there is no command {f'{command} {word}'!r}", _nearest(word, known) or f"commands: {', '.join(known)}"
+        return _unknown_command(error, command, listing)
     if isinstance(error, MissingArgumentError):
         return _without_value(error, listing)
     if isinstance(error, UnknownOptionError):
@@ -43,6 +38,15 @@ def explained(error: CycloptsError) -> tuple[str, str]:
         words = " ".join(map(repr, error.unused_tokens or ()))
         return f"{command} takes fewer words: {words} is too many", listing
     return str(error).rstrip("."), listing
+
+
+def _unknown_command(error: UnknownCommandError, command: str, listing: str) -> tuple[str, str]:
+    word = (error.unused_tokens or ["?"])[0]
+    if word.startswith("-"):
+        flags = [HELP, *(["--version"] if not error.command_chain else [])]
+        return f"{command} has no flag {word!r}", _nearest(word, flags) or listing
+    known = [name for app in ([error.app] if error.app else []) for name in app if not name.startswith("-")]
+    return f"there is no command {f'{command} {word}'!r}", _nearest(word, known) or f"commands: {', '.join(known)}"
 
 
 def _without_value(error: MissingArgumentError, listing: str) -> tuple[str, str]:
