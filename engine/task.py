@@ -8,7 +8,6 @@ import re
 import shutil
 import tempfile
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,12 +22,10 @@ import anyio.to_thread
 from engine.calls.desk import Served
 from engine.calls.keys import draw_key, draws_are_shared, encode_body, request_hash
 from engine.calls.sender import Line
-from engine.errors import CallError, DrainError, EngineError, NotStoredError, SolverError, StorageError
+from engine.errors import CallError, DrainError, NotStoredError, SolverError, StorageError
+from engine.failure import describe
 from engine.ports import Solver, current_task, home_loop
 from engine.records import Completion, Fault, Outcome, Request, Score, TaskKey, TaskResult
-
-LAST_LINES = 12
-"""Of a solver's traceback, how many lines are kept with the task."""
 
 
 class Desk(Protocol):
@@ -236,15 +233,15 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
     except StorageError:
         raise
     except CallError as failure:
-        error = describe(failure)
+        error = describe(failure, type(setting.solver))
         if scope.ledger.filtered and failure.fault is Fault.CONTENT_FILTER:  # a reply that gives no answer
             score = Score(value=0.0, outcome=Outcome.REFUSED)
     except (Exception, SystemExit, GeneratorExit) as failure:  # noqa: BLE001 - a solver may raise anything
-        error = describe(failure)
+        error = describe(failure, type(setting.solver))
     except asyncio.CancelledError as failure:
         if _is_being_cancelled():
             raise
-        error = describe(failure)  # the solver's own: something that it waited for was cancelled
+        error = describe(failure, type(setting.solver))  # the solver's own: something that it waited for was cancelled
     finally:
         current_task.reset(token)
         for folder in scope.ledger.folders:
@@ -325,28 +322,6 @@ def settle(score: Score, ledger: Ledger) -> Score:
     if not last.text.strip() and not last.tool_calls:
         return _with(score, Outcome.EMPTY)
     return _with(score, score.outcome or Outcome.FAILED)
-
-
-def describe(failure: BaseException) -> dict[str, Any]:
-    """What is kept of a failure: code, class of fault, message, and the end of a solver's traceback."""
-    if isinstance(failure, CallError):
-        return {"code": failure.code, "class": failure.fault, "message": failure.message, "status": failure.status}
-    if isinstance(failure, EngineError):
-        return {"code": failure.code, "class": type(failure).__name__, "message": failure.message}
-    frames = "".join(traceback.format_exception(failure)).splitlines()[-LAST_LINES:]
-    return {
-        "code": "solver",
-        "class": type(failure).__name__,
-        "message": _said(failure) or type(failure).__name__,
-        "traceback": "\n".join(frames),
-    }
-
-
-def _said(failure: BaseException) -> str:
-    try:
-        return str(failure)[:500]
-    except Exception:  # noqa: BLE001 - the failure's own text fails
-        return ""
 
 
 def _result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -148,7 +148,16 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
         error = event.result.error or {}
         kind = f"{error.get('code')}/{error.get('class')}"
         say, _ = _loudness(kind, log, told)
-        say("task errored", task=event.result.key.datum_index, kind=kind, message=error.get("message"))
+        say("task errored", task=event.result.key.datum_index, kind=kind, message=_told(error))
+
+
+def _told(error: Mapping[str, Any]) -> Any:
+    """What a task's error says; an exception of a solver with its type, as `KeyError 'capital' at capitals.py:21`."""
+    message = error.get("message")
+    if "traceback" not in error:
+        return message
+    said = str(error["class"]) if message == error["class"] else f"{error['class']} {message}"
+    return f"{said} at {error['at']}" if error.get("at") else said
 
 
 def _loudness(kind: str, log: Any, told: dict[str, int]) -> tuple[Callable[..., Any], int]:

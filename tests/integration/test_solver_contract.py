@@ -69,3 +69,39 @@ async def test_tasks_may_be_made_one_by_one(tmp_path):
         words = ("run", "sums.jsonl", "mine.py", "--model", f"{server.base_url}::m", "--json")
         ended = await engine(*words, cwd=tmp_path)
     assert ended.runs[0]["metrics"] == {"mine/n": 3}, ended.err
+
+
+FAULTY = """
+import json
+
+from engine import SolverStrategy
+
+
+def looked_up(datum):
+    return datum["captial"]
+
+
+class Capitals(SolverStrategy):
+    def evaluation_name(self):
+        return "capitals"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    async def solve(self, datum):
+        if datum["input"].startswith("0"):
+            return looked_up(datum)
+        return json.loads("{")
+"""
+
+
+async def test_an_exception_of_a_solver_is_told_with_its_place_in_the_solvers_own_code(tmp_path):
+    rows(tmp_path / "two.jsonl", [{"input": "0"}, {"input": "1"}])
+    (tmp_path / "capitals.py").write_text(FAULTY)
+    ended = await engine("run", "two.jsonl", "capitals.py", "--model", "simulated::calculator", cwd=tmp_path)
+    lines = FAULTY.splitlines()
+    own = lines.index('    return datum["captial"]') + 1
+    outside = lines.index('        return json.loads("{")') + 1
+    assert f"task errored, task 0: KeyError 'captial' at capitals.py:{own} (solver/KeyError)" in ended.err
+    assert "task errored, task 1: JSONDecodeError Expecting" in ended.err
+    assert f" at capitals.py:{outside} (solver/JSONDecodeError)" in ended.err
