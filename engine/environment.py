@@ -68,6 +68,13 @@ class Environment:
         """The value of a variable that is no key."""
         return self.variables.get(name, default)
 
+    @property
+    def home_hint(self) -> str:
+        """What to do where nothing can be written in `home`."""
+        said = self.get("ENGINE_HOME").strip()
+        unusable = f"the value of ENGINE_HOME, {said!r}, cannot be used: " if said else ""
+        return f"{unusable}set {'it' if said else 'ENGINE_HOME'} to a folder that you may write in"
+
     def secret(self, name: str) -> Secret | None:
         """The key in a variable, less the white space around it; None where it is unset or blank."""
         value = self.variables.get(name, "").strip()

@@ -74,7 +74,7 @@ def connector(path: Path, *, read_only: bool) -> Connection:
     except OSError as error:
         raise StorageError(
             f"the folder of the database {str(path)!r} cannot be made: {error.strerror}",
-            hint="choose a folder that you may write in",
+            hint="ENGINE_HOME, or storage.url in bench.toml, must name a folder that you may write in",
         ) from error
     return Connection(lambda: sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None), 64)
 

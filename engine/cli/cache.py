@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import anyio
@@ -12,6 +13,7 @@ from cyclopts import Parameter
 from engine.api import Engine
 from engine.cli.batch import project_bench, read_batch
 from engine.cli.flags import RunFlags, number
+from engine.cli.listing import plain
 from engine.cli.machine import results_only
 from engine.cli.show import counted, usd
 from engine.errors import UsageError
@@ -66,8 +68,16 @@ def stats(*, json_: Annotated[bool, Parameter(name="--json", negative=())] = Fal
         print(json.dumps(found, indent=2))
     else:
         for name, value in found.items():
-            print(f"{name}\t{json.dumps(value) if isinstance(value, dict | list) else value}")
+            for line in map(_of_model, value) if name == "models" else (value,):
+                print(f"{name.removesuffix('s') if name == 'models' else name}\t{line}")
     return 0
+
+
+def _of_model(row: Mapping[str, Any]) -> str:
+    """What is stored of a model, as a person reads it."""
+    tokens = f"{row['input_tokens']} tokens in, {row['output_tokens']} out"
+    name = plain(f"{row['provider']}::{row['model']}")
+    return f"{name}: {counted(row['completions'], 'completion')}, {tokens}, {usd(row['cost_usd'])}"
 
 
 def verify() -> int:

@@ -25,8 +25,12 @@ MOST_TOLD = 5
 """Errored tasks of one kind, and changes of one limit for one reason, that stderr hears of; the file has them all."""
 
 
-def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
-    """A structlog logger that writes to stderr (warnings; more with -v) and, once a folder is known, to a file."""
+def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None, hint: str = "") -> Any:
+    """A structlog logger that writes to stderr (warnings; more with -v) and, once a folder is known, to a file.
+
+    Raises:
+        StorageError: the folder cannot be made; `hint` says what to do then.
+    """
     import structlog
 
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
@@ -44,7 +48,7 @@ def open_log(*, verbose: bool, quiet: bool, folder: Path | None = None) -> Any:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{folder}: cannot be made: {error.strerror}", hint="set ENGINE_HOME") from error
+            raise StorageError(f"{folder}: cannot be made: {error.strerror}", hint=hint) from error
         written = _Written(folder / f"{datetime.now(UTC):%Y-%m-%d}.jsonl", encoding="utf-8", delay=True)
         written.setFormatter(
             structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared)

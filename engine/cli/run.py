@@ -89,7 +89,8 @@ class _Ending:
     async def go(self) -> int:
         engine = Engine(self.batch.bench, folder=self.batch.folder)
         self.lag = engine.lag
-        log = open_log(verbose=self.flags.verbose, quiet=self.flags.quiet, folder=engine.environment.home / "logs")
+        folder, hint = engine.environment.home / "logs", engine.environment.home_hint
+        log = open_log(verbose=self.flags.verbose, quiet=self.flags.quiet, folder=folder, hint=hint)
         with one_error(), results_only():
             await self._run(engine, log)
         return self._end()

@@ -216,3 +216,22 @@ async def test_a_base_url_without_a_path_is_told_where_nothing_is_found(folder, 
     assert ended.code == 3, ended
     assert "404" in ended.err
     assert ("the base URL has no path; most end in /v1" in ended.err) == (path == "")
+
+
+@pytest.mark.parametrize("words", [RUN, ("cache", "stats")], ids=["run", "cache"])
+async def test_a_home_that_cannot_be_made_is_told_by_its_variable(folder, words):
+    (folder / "file").write_text("")
+    home = str(folder / "file" / "home")
+    given = (*words, "--model", "simulated::calculator") if words is RUN else words
+    ended = await engine(*given, cwd=folder, ENGINE_HOME=home)
+    assert ended.code == 5, ended
+    assert home in ended.err
+    assert "ENGINE_HOME" in ended.err.partition("hint: ")[2]
+    assert words is not RUN or f"the value of ENGINE_HOME, '{home}', cannot be used" in ended.err
+
+
+async def test_what_is_stored_is_counted_in_words(folder):
+    await engine(*RUN, "--model", "simulated::calculator", cwd=folder)
+    told = await engine("cache", "stats", cwd=folder)
+    assert "model\tsimulated::calculator: 5 completions, " in told.out
+    assert "{" not in told.out
