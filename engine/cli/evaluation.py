@@ -17,7 +17,7 @@ from engine.errors import UsageError
 from engine.evaluations.cells import figure, plain, with_doubt
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore, Metric
 from engine.evaluations.load import resolve
-from engine.evaluations.table import Table, build_table
+from engine.evaluations.table import Table, build_table, require_metric
 from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text
 from engine.evaluations.view import View
 
@@ -157,9 +157,9 @@ def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = Fa
     require_format(format)
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
-        made = build_table(
-            await loaded(store, home, hidden=hidden), View(columns=(name,), where=where, tags=tag, hidden=hidden)
-        )
+        everything = await loaded(store, home, hidden=hidden)
+        require_metric(name, everything.evaluations)
+        made = build_table(everything, View(columns=(name,), where=where, tags=tag, hidden=hidden))
         cells = [row.cells[name] for row in made.rows if name in row.cells]
         ranked = await ranking(store, [cell.evaluation for cell in cells], name)
         if format == "json":
@@ -169,8 +169,8 @@ def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = Fa
             ]
             print(json.dumps({"metric": name, "rows": shown}, ensure_ascii=False))
             return
-        if made.is_empty and format == "table":
-            print(NOTHING)
+        if not made.rows and format == "table":
+            print(table_text(made, View()))
             return
         head = ("rank", "model", "agent", f"{name} %" if made.is_percent(name) else name, "date", "id")
         rows = [_ranked(each) for each in ranked]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.evaluations.view import View
 BASE_COLUMNS = ("model", "agent")
 ORIGIN_COLUMNS = ("id", "benchmark", "dataset", "subset", "solver", "uploader", "date", "n", "lost", "tags")
 """Columns that can be asked for beside the key and the metrics; they tell of the newest evaluation of a row."""
+MOST_ALIKE = 3
 IMPORTANT = re.compile(r"coding|average|avg")
 
 
@@ -133,6 +135,21 @@ def build_table(loaded: Loaded, view: View) -> Table:
         unknown=tuple(_unknown(view.where, known)) if known else (),
         is_empty=not loaded.evaluations,
     )
+
+
+def require_metric(name: str, evaluations: Sequence[Evaluation]) -> None:
+    """Check that some evaluation has this metric; with nothing recorded yet any name will do.
+
+    Raises:
+        UsageError: none has it; the nearest names are told.
+    """
+    known = sorted({name for each in evaluations for name in each.metrics}, key=lambda each: ("/" in each, each))
+    if not known or name in known:
+        return
+    alike = [*(each for each in known if name in each), *get_close_matches(name, known, n=MOST_ALIKE)]
+    guesses = ", ".join(repr(each) for each in list(dict.fromkeys(alike))[:MOST_ALIKE])
+    hint = f"did you mean {guesses}?" if guesses else "engine evaluation table --all_metrics shows all metrics"
+    raise UsageError(f"there is no metric {name!r}", hint=hint)
 
 
 def _unknown(where: str, known: Sequence[str]) -> Iterator[str]:

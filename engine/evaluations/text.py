@@ -32,6 +32,8 @@ def table_text(table: Table, view: View, *, columns_wide: int | None = None) -> 
     """
     if table.is_empty:
         return "\n".join([NOTHING, *_below(table)])
+    if not table.rows:
+        return "\n".join(_below(table))
     head = [_header(name, table, view) for name in table.columns]
     body = [[column_text(row, name) for name in table.columns] for row in table.rows]
     parts = []
@@ -165,9 +167,10 @@ def _below(table: Table) -> list[str]:
         left_out = f"{table.left_out} of {len(table.metrics)} metrics are left out"
         notes.append(f"{left_out}: --all_metrics, or --columns a,b, shows them")
     if table.filtered:
-        notes.append(f"{table.filtered} rows are filtered out")
+        nothing = "" if table.rows else "nothing matches: "
+        notes.append(f"{nothing}{table.filtered} rows are filtered out")
     elif not table.rows and not table.is_empty:
-        notes.append("no figure has these tags, or so many tasks")
+        notes.append("nothing matches: no figure has these tags, or so many tasks")
     if table.hidden:
         notes.append(f"{table.hidden} hidden: --hidden shows them")
     return ["; ".join(notes)] if notes else []

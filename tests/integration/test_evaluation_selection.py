@@ -65,3 +65,14 @@ async def test_where_there_is_only_a_trial_it_is_shown(told):
     assert "keeps" not in (await solve(told, "d1", "--sample", "7", "--record")).err
     [row] = json.loads((await told("evaluation", "table", "--format", "json")).out)["rows"]
     assert row["doubt"]["3_digit_addition"]["n"] == 7
+
+
+async def test_a_metric_that_is_not_there_is_told_with_the_nearest_and_no_match_is_a_line(told):
+    await solve(told, "d1", "--limit", "3", "--record")
+    said = (await told("evaluation", "metric", "digit_addition", code=2)).err
+    assert "there is no metric 'digit_addition'" in said
+    assert "did you mean '3_digit_addition'" in said
+    for words in (("--where", "tag:paper"), ("--tag", "paper")):
+        for command in (("table",), ("metric", "3_digit_addition")):
+            [line] = (await told("evaluation", *command, *words)).out.splitlines()
+            assert line.startswith("nothing matches: ")
