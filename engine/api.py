@@ -320,7 +320,12 @@ class Engine:
         made = report(record, selection, tally, progress, metrics=metrics, adapted=adapted)
         if known.prepared.order.record and (mode.record_partial or tally.finished >= selection.size):
             finished = FinishedRun(
-                report=made, record=record, selection=selection, tally=tally, dataset=known.prepared.rows
+                report=made,
+                record=record,
+                selection=selection,
+                tally=tally,
+                dataset=known.prepared.rows,
+                store_url=absolute_url(self._storage, self.folder.resolve()),
             )
             recorded, behind = await self._record(finished, mode)
             made = replace(made, recorded=recorded, behind=behind)

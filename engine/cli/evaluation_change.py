@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from engine.cli.evaluation import Flag, Labels, Sorting, listed
-from engine.cli.opened import loaded, run
+from engine.cli.opened import holding, loaded, run
 from engine.errors import UsageError
 from engine.evaluations.evaluation import EvaluationStore
 from engine.evaluations.load import resolve
@@ -33,7 +33,8 @@ def tag(evaluation: str, /, *changes: Annotated[str, Parameter(allow_leading_hyp
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
         found = resolve((await loaded(store, home, hidden=True, history=True)).evaluations, evaluation)
-        tags = await change_tags(store, found, add=add, drop=drop, metric=metric)
+        async with holding(store, home, found, write=True) as kept_in:
+            tags = await change_tags(kept_in, found, add=add, drop=drop, metric=metric)
         print(f"{metric or found.evaluation_id}: {', '.join(tags) or 'no tags'}")
 
     return run(work, write=True)
@@ -67,7 +68,8 @@ def _set_hidden(evaluations: tuple[str, ...], *, hidden: bool, reason: str) -> i
     async def work(store: EvaluationStore | None, home: Path) -> None:
         everything = (await loaded(store, home, hidden=True, history=True)).evaluations
         for each in [resolve(everything, text) for text in evaluations]:
-            await set_hidden(store, each, hidden=hidden, reason=reason)
+            async with holding(store, home, each, write=True) as kept_in:
+                await set_hidden(kept_in, each, hidden=hidden, reason=reason)
             print(f"{each.evaluation_id} {'is hidden' if hidden else 'is shown'}: {each.name}")
 
     return run(work, write=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import AsyncExitStack
 from json import dumps
 from pathlib import Path
+from typing import cast
 
 from engine.cli.detect import EVEN, POWER, Wanted
 from engine.cli.evaluation import Flag
-from engine.cli.opened import loaded, print_rows, require_format, run
+from engine.cli.opened import holding, loaded, print_rows, require_format, run
 from engine.errors import UsageError
 from engine.evaluations.cells import plain
 from engine.evaluations.clusters import groups_of
@@ -46,10 +48,15 @@ def compare(
         raise UsageError(f"--max-regression {max_regression:g} does not fit", hint="two evaluations, and points from 0")
 
     async def work(store: EvaluationStore | None, home: Path) -> int:
-        if store is None:
-            raise UsageError("there is no database here, so nothing to compare", hint="run a benchmark first")
         everything = (await loaded(store, home, hidden=True, history=True)).evaluations
-        runs, names = await _runs(store, everything, evaluations)
+        if store is None and not everything:
+            raise UsageError("there is no database here, so nothing to compare", hint="run a benchmark first")
+        async with AsyncExitStack() as stack:
+            runs, names = await _runs(store, home, everything, evaluations, stack)
+            return await show(runs, names, everything, home)
+
+    async def show(runs: list[Subject], names: list[str], everything: tuple[Evaluation, ...], home: Path) -> int:
+        store = cast("EvaluationStore", runs[0].store)
         groups = _groups(everything, runs[0], home, cluster) if cluster else None
         if len(runs) > 2:
             _show_all(await compare_all(store, runs, names=names, groups=groups, seed=seed), format)
@@ -81,21 +88,28 @@ def power(
 
 
 async def _runs(
-    store: EvaluationStore, everything: tuple[Evaluation, ...], texts: tuple[str, ...]
+    store: EvaluationStore | None,
+    home: Path,
+    everything: tuple[Evaluation, ...],
+    texts: tuple[str, ...],
+    stack: AsyncExitStack,
 ) -> tuple[list[Subject], list[str]]:
     """The run of each text, or what was recorded of it, and how it is called."""
     runs: list[Subject] = []
     models: list[str] = []
     for text in texts:
-        row = await store.run(text)
+        row = await store.run(text) if store is not None else None
         if row is not None:
-            runs.append(Subject(run_id=text))
+            runs.append(Subject(run_id=text, store=store))
             models.append(str(row["agent"] or row["model"]))
             continue
         found = resolve(everything, text)
         if not found.run_id:
             raise UsageError(f"{found.name!r} came without its run, so nothing can be paired", hint="run it here")
-        runs.append(Subject(run_id=found.run_id, selection=found.selection))
+        kept_in = await stack.enter_async_context(holding(store, home, found))
+        if kept_in is None:
+            raise UsageError(f"{found.name!r} came without its run, and there is no database here", hint="run it here")
+        runs.append(Subject(run_id=found.run_id, selection=found.selection, store=kept_in))
         models.append(found.about.get("agent") or found.model)
     same = {model for model in models if models.count(model) > 1}
     return runs, [f"{m} ({r.run_id})" if m in same else m for m, r in zip(models, runs, strict=True)]

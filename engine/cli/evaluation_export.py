@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from engine.cli.evaluation import Flag, Labels, Sorting, laid_over, listed
-from engine.cli.opened import loaded, run
+from engine.cli.opened import holding, loaded, run
 from engine.errors import EngineError, StorageError, UsageError
 from engine.evaluations.cells import plain
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
@@ -131,14 +131,15 @@ async def _calls(
     from engine.proof.again import open_again, retold
     from engine.proof.replay import Here
 
-    if store is None:
-        raise UsageError(f"{evaluation.name!r} came without its run")
-    stored = await open_again(store, evaluation, Here(folder=Path.cwd(), home=home))
-    with TemporaryDirectory(prefix="engine-export-") as work:
-        return {
-            (each.result.key.datum_index, each.result.key.repeat): [Call(u.who, u.completion) for u in each.used]
-            async for each in retold(store, stored, folders=Path(work))
-        }
+    async with holding(store, home, evaluation) as kept_in:
+        if kept_in is None:
+            raise UsageError(f"{evaluation.name!r} came without its run")
+        stored = await open_again(kept_in, evaluation, Here(folder=Path.cwd(), home=home))
+        with TemporaryDirectory(prefix="engine-export-") as work:
+            return {
+                (each.result.key.datum_index, each.result.key.repeat): [Call(u.who, u.completion) for u in each.used]
+                async for each in retold(kept_in, stored, folders=Path(work))
+            }
 
 
 def _write(text: str, output: Path | None) -> None:

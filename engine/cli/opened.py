@@ -14,7 +14,8 @@ import anyio
 from engine.environment import read_environment
 from engine.errors import UsageError
 from engine.evaluations.cells import csv_cell, plain
-from engine.evaluations.evaluation import EvaluationStore
+from engine.evaluations.elsewhere import holds, kept_place, opened_at, place_of
+from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import Loaded, load
 from engine.evaluations.text import columns_that_fit, grid, markdown, to_csv
 from engine.load import built_in
@@ -46,6 +47,37 @@ async def opened(home: Path, *, write: bool, make: bool = False) -> AsyncIterato
     backend = built_in("storage").backend(url)
     async with backend.open_store(url, **({} if write else {"read_only": True})) as store:
         yield store
+
+
+@asynccontextmanager
+async def holding(
+    store: EvaluationStore | None, home: Path, evaluation: Evaluation, *, write: bool = False
+) -> AsyncIterator[EvaluationStore | None]:
+    """The store that has the evaluation: that of this folder, else that in which it was recorded, where it is there.
+
+    Raises:
+        UsageError: neither has it; both are named.
+    """
+    wanted, url = evaluation.evaluation_id, place_of(evaluation)
+    if store is not None and await _has(store, evaluation):
+        yield store
+    elif await holds(url, evaluation):
+        async with opened_at(url, write=write) as other:
+            yield other
+    elif evaluation.run_id:
+        looked_in = " and ".join(dict.fromkeys(each for each in (kept_place(_place(home)[0]), url) if each))
+        raise UsageError(
+            f"evaluation {wanted!r} came without its run: it is not in {plain(looked_in)}",
+            hint="work where it was recorded, or run it here",
+        )
+    else:
+        yield store
+
+
+async def _has(store: EvaluationStore, evaluation: Evaluation) -> bool:
+    if evaluation.run_id and await store.run(evaluation.run_id) is not None:
+        return True
+    return any(row["evaluation_id"] == evaluation.evaluation_id for row in await store.evaluations())
 
 
 async def loaded(store: EvaluationStore | None, home: Path, *, hidden: bool = False, history: bool = False) -> Loaded:

@@ -10,7 +10,7 @@ import anyio
 from cyclopts import Parameter
 
 from engine.cli.evaluation import Flag
-from engine.cli.opened import loaded, print_rows, run
+from engine.cli.opened import holding, loaded, print_rows, run
 from engine.environment import read_environment
 from engine.errors import UsageError
 from engine.evaluations.cells import figure, plain
@@ -56,11 +56,12 @@ def bundle(
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
         found = resolve((await loaded(store, home, hidden=True, history=True)).evaluations, evaluation)
-        if store is None:
-            raise UsageError(f"{found.name!r} came without its run, so there is no proof of it", hint="run it here")
         path = output or Path(found.evaluation_id + SUFFIX)
         here = Here(folder=Path.cwd(), home=home, solver=solver, dataset=dataset)
-        made = await make_bundle(store, found, path, here=here, with_rows=rows)
+        async with holding(store, home, found) as kept_in:
+            if kept_in is None:
+                raise UsageError(f"{found.name!r} came without its run, so there is no proof of it", hint="run it here")
+            made = await make_bundle(kept_in, found, path, here=here, with_rows=rows)
         size = path.stat().st_size
         if format == "json":
             told = {"file": str(path), "bytes": size, "sha256": made.digest, "tasks": made.tasks, "unlike": made.unlike}

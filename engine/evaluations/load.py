@@ -10,8 +10,9 @@ from typing import Any
 
 from engine.data.entries import is_part, pick_version, registry_folder
 from engine.data.source import near
-from engine.errors import UsageError
-from engine.evaluations.entry import MALFORMED, METRICS, is_shown, read_evaluation
+from engine.errors import EngineError, UsageError
+from engine.evaluations.elsewhere import opened_at, place_of, places
+from engine.evaluations.entry import EVALUATION, MALFORMED, METRICS, is_shown, read_evaluation
 from engine.evaluations.evaluation import (
     KEY_COLUMNS,
     REPLACED,
@@ -52,7 +53,7 @@ async def load(store: EvaluationStore | None, *, home: Path, hidden: bool = Fals
     found = list(await _from_store(store, warnings)) if store is not None else []
     found = [replace(each, hidden=1) if _is_hidden_entry(registry_folder(home), each) else each for each in found]
     known = {each.name for each in found}
-    found += _from_registry(registry_folder(home), known, warnings)
+    found += await _as_kept(registry_folder(home), list(_from_registry(registry_folder(home), known, warnings)))
     found.sort(key=lambda each: -each.created_at)
     gone = _hidden_things(registry_folder(home))
     shown, left_out = [], 0
@@ -169,6 +170,23 @@ def _from_registry(root: Path, known: set[str], warnings: list[str]) -> Iterator
             if len(left_out) > MOST_TOLD:
                 warnings.append(f"{len(left_out) - MOST_TOLD} more metrics of {namespace}/{name} are left out")
             yield found if shown else replace(found, hidden=1)
+
+
+async def _as_kept(root: Path, entries: Sequence[Evaluation]) -> list[Evaluation]:
+    """Entries, with their revisions, as the databases in which they were recorded have them now."""
+    found = {each.evaluation_id: each for each in entries}
+    for url in places(entries):
+        of_place = {each.evaluation_id: each for each in entries if place_of(each) == url}
+        try:
+            async with opened_at(url) as store:
+                rows = list(await _from_store(store, []))
+        except EngineError:
+            continue  # the entry says everything itself
+        keys = {row.key for row in rows if row.evaluation_id in of_place}
+        for row in rows:
+            if row.key in keys and (root / row.name / EVALUATION).is_file():
+                found[row.evaluation_id] = replace(row, hidden=1) if _is_hidden_entry(root, row) else row
+    return list(found.values())
 
 
 def _is_hidden_entry(root: Path, evaluation: Evaluation) -> bool:

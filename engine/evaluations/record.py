@@ -24,6 +24,7 @@ import anyio.to_thread
 from engine import registry
 from engine.data.entries import is_part, pick_version, registry_folder
 from engine.errors import StorageError, UsageError
+from engine.evaluations.elsewhere import STORE, kept_place
 from engine.evaluations.entry import EVALUATION, METADATA, METRICS
 from engine.evaluations.evaluation import FRACTION, Evaluation, EvaluationStore, Metric
 from engine.evaluations.exchange import exchange
@@ -53,6 +54,8 @@ class FinishedRun:
     selection: Selection
     tally: Tally
     dataset: Dataset | None = None
+    store_url: str = ""
+    """Where it is stored; of a URL with a password only what is none is kept."""
 
     @property
     def partial(self) -> bool:
@@ -154,6 +157,7 @@ def _details(finished: FinishedRun, git: Mapping[str, Any]) -> dict[str, Any]:
         "partial": finished.partial,
         "dataset_rows": len(finished.dataset) if finished.dataset is not None else None,
         "stop": selection.stop,
+        STORE: kept_place(finished.store_url),
         "picked": sorted(selection.picked) if selection.picked is not None else None,
         "repeats": selection.repeats,
         "dataset_fingerprint": run.dataset_fingerprint,

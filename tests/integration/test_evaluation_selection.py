@@ -76,3 +76,31 @@ async def test_a_metric_that_is_not_there_is_told_with_the_nearest_and_no_match_
         for command in (("table",), ("metric", "3_digit_addition")):
             [line] = (await told("evaluation", *command, *words)).out.splitlines()
             assert line.startswith("nothing matches: ")
+
+
+async def test_an_evaluation_is_found_in_the_database_of_its_batch_from_any_folder(told, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    batch = tmp_path / "study" / "mine.toml"
+    batch.write_text(
+        '[storage]\nurl = "sqlite:///own.db"\n[[benchmark]]\ndataset = "generated:3_digit_addition"\n'
+        'solver = "ThreeDigitAdditionSolver"\nmodels = ["simulated::d1", "simulated::d2"]\nrecord = true\nlimit = 8\n'
+    )
+    there = {"cwd": tmp_path / "elsewhere", "ENGINE_HOME": str(tmp_path / "home")}
+    await told("run", str(batch), "--quiet", **there)
+    assert not (tmp_path / "home" / "engine.db").exists()
+    [found] = (tmp_path / "home" / "registry").glob("local/*d1*/*/evaluation.json")
+    assert json.loads(found.read_text())["details"]["store"] == f"sqlite:///{tmp_path / 'study' / 'own.db'}"
+
+    assert json.loads((await told("evaluation", "compare", "d1", "d2", "--format", "json", **there)).out)["n"] == 8
+    await told("evaluation", "bundle", "d1", "--output", "d1.bundle", **there)
+    await told("verify", "d1.bundle", **there)
+    await told("evaluation", "tag", "d1", "+paper", **there)
+    assert json.loads((await told("evaluation", "show", "d1", "--format", "json", **there)).out)["tags"] == ["paper"]
+    await told("evaluation", "hide", "d2", **there)
+    assert "d2" not in (await told("evaluation", "list", **there)).out
+
+    (tmp_path / "study" / "own.db").rename(tmp_path / "moved.db")
+    said = (await told("evaluation", "compare", "d1", "d2", code=2, **there)).err
+    assert "own.db" in said
+    assert "engine.db" in said
