@@ -23,6 +23,7 @@ COLUMNS = {
     "id": 20,
     "namespace": 20,
     "benchmark": 40,
+    "model": 30,
     "solver": 30,
     "args": 50,
     "score": 8,
@@ -34,6 +35,7 @@ COLUMNS = {
     "cost": 10,
     "started": 16,
 }
+WHOLE = ("id", "benchmark", "model", "score", "done")
 EVERYTHING = 2**31 - 1
 NOTHING = "nothing is stored yet"
 
@@ -78,7 +80,7 @@ def list_(
             print(NOTHING, file=sys.stderr)
         else:
             more = len(matching) - offset - len(page)
-            print_listing([texts_of(line) for line in lines], COLUMNS, more=more > 0)
+            print_listing([texts_of(line) for line in lines], COLUMNS, more=more > 0, whole=WHOLE)
             if more > 0:
                 print(f"{more} more: --offset {offset + total}, or --total N", file=sys.stderr)
         return 0
@@ -175,11 +177,12 @@ def texts_of(line: Mapping[str, Any]) -> dict[str, str]:
         "id": line["id"],
         "namespace": line["namespace"],
         "benchmark": line["benchmark"],
+        "model": line["args"].get("model", ""),
         "solver": line["solver"] + generation,
         "args": json.dumps(line["args"], ensure_ascii=False),
         "score": "–" if score is None else f"{100 * score:.2f}%",
         "solved": solved,
-        "done": f"{line['done']}/{line['total']}",
+        "done": f"{line['done']}/{line['total']}" if line["done"] or line["requests"] else "not begun",
         "errors": str(line["errors"]),
         "status": line["status"],
         "tokens": str(line["input_tokens"] + line["output_tokens"]),

@@ -33,7 +33,7 @@ def benchmarks(*, format: str = "table") -> int:  # noqa: A002 - the flag's name
     elif format == "md":
         print("\n".join(markdown(rows, wanted)))
     else:
-        print_listing([_cells(row) for row in rows], COLUMNS)
+        print_listing([_cells(row) for row in rows], COLUMNS, whole=("dataset", "solver"))
         print(f"\nalso: {', '.join(each['solver'] for each in further)}")
         print(f"wanted next: {', '.join(each['benchmark'] for each in wanted)}")
     return 0

@@ -14,6 +14,8 @@ from support import SUM, command, environment, rows, sums
 
 from engine.cli import benchmark as commands
 from engine.cli.argv import normalise
+from engine.cli.benchmarks import benchmarks, shipped
+from engine.cli.listing import widths_that_fit
 from engine.errors import UsageError
 
 
@@ -118,3 +120,43 @@ def test_where_nothing_is_stored_no_database_is_made(
         commands.list_(total=0)
     with pytest.raises(UsageError, match="use table or json"):
         commands.list_(format="xml")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_on_a_terminal_a_run_is_one_line_with_what_tells_it_from_others(
+    stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    ids = [run["id"] for run in shown(capsys)]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    call()
+    told = capsys.readouterr()
+    head, *lines = told.out.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, [head, *lines])) <= width
+    assert head.split()[0] == "id"
+    assert {"benchmark", "model", "score", "done"} <= {*head.split()}
+    assert all(line.startswith(run) for line, run in zip(lines, ids, strict=True))
+    if width > 60:
+        assert all("more/test.jsonl" in line and " 7/7" in line for line in lines[:2])
+        assert all("calculator" in line and "100.00%" in line for line in lines)
+    assert ("args" in told.err.partition(" left out")[0]) == (width < 120)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_what_ships_is_a_line_each_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert benchmarks() == 0
+    table = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert len(table) == 1 + len(shipped()[0])
+    assert max(map(len, table)) <= width
+    assert any("GSM8KSolverStrategy" in line for line in table)
+
+
+def test_a_column_without_any_text_and_columns_without_room_are_left_out() -> None:
+    assert widths_that_fit({"id": 10, "args": 90, "n": 3}, ("id",), limit=40) == {"id": 10, "args": 23, "n": 3}
+    assert widths_that_fit({"id": 10, "args": 90, "n": 3}, ("id",), limit=20) == {"id": 10, "n": 3}
+    assert widths_that_fit({"id": 10, "name": 30}, ("id", "name"), limit=30) == {"id": 10, "name": 18}
