@@ -92,7 +92,9 @@ async def stands_behind(store: EvaluationStore, made: Evaluation, *, home: Path)
         return ""
     for each in (await load(store, home=home)).evaluations:
         if each.about == made.about and name in each.metrics and each.standing < made.standing:
-            return f"{made.name} is of {made.n} tasks: the table keeps showing {each.name}, which is of {each.n}"
+            unscored, partial, _ = made.standing
+            why = "has no score" if unscored else "is partial" if partial else f"is of {made.n} tasks"
+            return f"{made.name} {why}: the table keeps showing {each.name}, which is of {each.n} tasks"
     return ""
 
 

@@ -22,8 +22,10 @@ def told(tmp_path):
     return tell
 
 
-async def solve(told, model: str, *words: str) -> Ended:
-    return await told(*ADDING, "--model", f"simulated::{model}", "--set", "providers.simulated.latency_s=0.001", *words)
+async def solve(told, model: str, *words: str, code: int = 0) -> Ended:
+    return await told(
+        *ADDING, "--model", f"simulated::{model}", "--set", "providers.simulated.latency_s=0.001", *words, code=code
+    )
 
 
 async def test_without_a_bench_toml_a_run_is_kept_in_the_home(told, tmp_path):
@@ -104,3 +106,12 @@ async def test_an_evaluation_is_found_in_the_database_of_its_batch_from_any_fold
     said = (await told("evaluation", "compare", "d1", "d2", code=2, **there)).err
     assert "own.db" in said
     assert "engine.db" in said
+
+
+async def test_an_evaluation_without_any_score_stands_behind_one_that_has_some(told):
+    await solve(told, "d1", "--limit", "6", "--record")
+    faults = ("--set", 'providers.simulated.fault_rates={"400"=1.0}')
+    said = await solve(told, "d1", "--limit", "6", "--record", "--force", *faults, code=1)
+    assert "has no score: the table keeps showing" in said.err
+    [row] = json.loads((await told("evaluation", "metric", "3_digit_addition", "--format", "json")).out)["rows"]
+    assert row["n"] == 6
