@@ -235,3 +235,17 @@ async def test_what_is_stored_is_counted_in_words(folder):
     told = await engine("cache", "stats", cwd=folder)
     assert "model\tsimulated::calculator: 5 completions, " in told.out
     assert "{" not in told.out
+
+
+async def test_a_field_that_only_some_rows_have_is_an_error_of_the_others(folder):
+    rows(folder / "some.jsonl", [{"input": "1 + 1", "output": "2"}, {"input": "1 + 2", "output": "3", "more": "="}])
+    words = ("TemplateSolver", "--prompt", "{input} {more}", "--target", "{output}", "--scorer", "number")
+    ended = await engine("run", "some.jsonl", *words, "--model", "simulated::calculator", cwd=folder)
+    assert "task errored, task 0: the prompt names 'more'" in ended.err, ended
+    assert "of 2 tasks have no score" in ended.err
+
+
+async def test_a_run_that_never_began_is_listed_as_such(folder):
+    await engine(*RUN, "--model", "simulated::calculator", "--offline", cwd=folder)
+    listed = await engine("benchmark", "list", cwd=folder)
+    assert "\tnot begun\t" in listed.out, listed
