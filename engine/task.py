@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from engine.errors import CallError, DrainError, NotStoredError, SolverError, St
 from engine.failure import describe
 from engine.ports import Solver, current_task, home_loop
 from engine.records import Completion, Fault, Outcome, Request, Score, TaskKey, TaskResult
+from engine.verdict import verdict
 
 
 class Desk(Protocol):
@@ -236,12 +237,13 @@ async def do_task(setting: Setting, key: TaskKey, datum_id: str, datum: dict[str
         error = describe(failure, type(setting.solver))
         if scope.ledger.filtered and failure.fault is Fault.CONTENT_FILTER:  # a reply that gives no answer
             score = Score(value=0.0, outcome=Outcome.REFUSED)
-    except (Exception, SystemExit, GeneratorExit) as failure:  # noqa: BLE001 - a solver may raise anything
-        error = describe(failure, type(setting.solver))
-    except asyncio.CancelledError as failure:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:  # a solver may raise anything, and what it waited for may have been cancelled
         if _is_being_cancelled():
             raise
-        error = describe(failure, type(setting.solver))  # the solver's own: something that it waited for was cancelled
+        _stay()
+        error = describe(failure, type(setting.solver))
     finally:
         current_task.reset(token)
         for folder in scope.ledger.folders:
@@ -256,52 +258,16 @@ async def _in_a_thread(setting: Setting, datum: dict[str, Any]) -> Any:
     return await given if inspect.isawaitable(given) else given
 
 
-def verdict(given: Any) -> Score:
-    """A `Score` from what `solve` returned.
-
-    Raises:
-        SolverError: it is neither a bool, nor `(bool, info)`, nor a `Score` with a value in 0-1.
-    """
-    if isinstance(given, Score):
-        _check(given)
-        return given
-    if isinstance(given, tuple) and len(given) == 2:
-        solved, info = given
-        solved = solved.item() if type(solved).__name__ in ("bool_", "bool") and hasattr(solved, "item") else solved
-        if isinstance(solved, (bool, int)) and solved in (0, 1):
-            return Score(value=float(solved), info=info)
-    elif isinstance(given, (bool, int)) and given in (0, 1):
-        return Score(value=float(given))
-    elif type(given).__name__ in ("bool_", "bool") and hasattr(given, "item"):
-        return Score(value=float(given.item()))
-    raise SolverError(f"solve returned {given!r:.80}", hint="return a bool, (bool, info) or a Score")
-
-
-def _check(score: Score) -> None:
-    """Whether a solver's score says one thing.
-
-    Raises:
-        SolverError: it says two, or holds what no score is made of.
-    """
-    whole = {Outcome.PASSED: 1.0, Outcome.FAILED: 0.0}
-    if not isinstance(score.value, (int, float)) or not 0.0 <= score.value <= 1.0:
-        raise SolverError(f"solve returned a score of {score.value!r:.80}", hint="a Score's value is in 0-1")
-    if score.outcome is not None and (not isinstance(score.outcome, Outcome) or not score.outcome.counted):
-        raise SolverError(f"solve returned the outcome {score.outcome!r:.80}", hint="raise where there is no score")
-    if score.outcome in whole and score.value != whole[score.outcome]:
-        raise SolverError(f"solve returned {score.outcome} with the value {score.value!r}", hint="leave outcome unset")
-    if not score.metrics and not score.tags:
-        return
-    named = all(isinstance(name, str) for name in (*score.metrics, *score.tags))
-    if not named or not all(isinstance(each, (int, float)) and isfinite(each) for each in score.metrics.values()):
-        raise SolverError(
-            "solve returned metrics or tags of a wrong type", hint="finite numbers by name, and a tuple of str"
-        )
+def _stay() -> None:
+    """Take back a cancellation that the solver asked for itself."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
 
 
 def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+    """Whether the run wants this task to end; a solver may have cancelled it by itself, which is its own error."""
+    return anyio.current_effective_deadline() == -inf
 
 
 def settle(score: Score, ledger: Ledger) -> Score:

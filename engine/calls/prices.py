@@ -22,5 +22,7 @@ class Price:
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
         cached = usage.cached_tokens or 0 if self.cached_input is not None else 0
-        total = (usage.input_tokens - cached) * self.input + usage.output_tokens * self.output
+        # More cached tokens than input tokens: this gateway counts them apart, and the others are all paid in full.
+        rest = usage.input_tokens - cached if cached <= usage.input_tokens else usage.input_tokens
+        total = rest * self.input + usage.output_tokens * self.output
         return (total + cached * (self.cached_input or 0.0)) / TOKENS_PER_PRICE

@@ -13,6 +13,7 @@ import anyio
 
 from engine.api import Engine
 from engine.calls.gate import Change
+from engine.cli.listing import plain
 from engine.errors import StorageError
 from engine.events import Event, RunEnded, RunStarted, Stalled, StoreTrouble, TaskEnded
 from engine.providers import Adapted
@@ -72,7 +73,8 @@ def _sentence(_logger: Any, _name: str, event: Any) -> str:
         if value is not None
     ]
     what = ", ".join([str(event["event"]), *parts])
-    return f"{event['level']}: {what}" + "".join(f": {each}" for each in why) + (f" ({kind})" if kind else "")
+    said = f"{event['level']}: {what}" + "".join(f": {each}" for each in why) + (f" ({kind})" if kind else "")
+    return plain(said)  # a solver's error may hold what a model wrote
 
 
 class _Screen(logging.StreamHandler[TextIO]):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shlex
 import signal
 import sys
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +31,7 @@ from engine.records import Outcome
 from engine.report import RunReport
 
 DONE, SHORT, INTERRUPTED = 0, 1, 128
+ABORT_S = 5.0
 
 
 def run(
@@ -58,6 +61,13 @@ def run(
         print(said, file=sys.stderr)
         batch = replace(batch, bench=bench)
     return run_loop(_Ending(flags=flags, batch=batch).go)
+
+
+def _end_soon(code: int) -> None:
+    """End this process in a few seconds whatever a solver does, in a thread or on the loop; what is durable stays."""
+    timer = threading.Timer(ABORT_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
 
 
 def run_loop(main: Any) -> int:
@@ -110,6 +120,7 @@ class _Ending:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 if self.stopped_by:
+                    _end_soon(INTERRUPTED + number)
                     work.cancel()
                     return
                 self.stopped_by = number

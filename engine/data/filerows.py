@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from engine.data.check import stamp_of, summarise
 from engine.data.rows import Form, Row, Wanted
 from engine.errors import DatasetError
+
+READ_AT_ONCE = 64
 
 
 class FileRows:
@@ -42,11 +45,17 @@ class FileRows:
             DatasetError: the file is not the one that was checked.
             IndexError: there is no such row.
         """
+        self._check_stamp()
+        rows = self._form.read(self._path, Wanted(indices, self.summary.rows), self.summary)
+        while some := list(islice(rows, READ_AT_ONCE)):
+            self._check_stamp()  # before any of them is used: the file may have been written while it was read
+            yield from some
+
+    def _check_stamp(self) -> None:
         if stamp_of(self._files) != self._stamp:
             raise DatasetError(
                 f"{self._path}: was changed after it had been checked", hint="start again: a new content is a new run"
             )
-        yield from self._form.read(self._path, Wanted(indices, self.summary.rows), self.summary)
 
     def to_hf(self) -> Any:
         """The rows as a `datasets.Dataset`: as it was saved, else made in memory from all rows."""

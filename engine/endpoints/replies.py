@@ -6,6 +6,7 @@ Pure, and on the path of every call: the JSON is parsed once and nothing is buil
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def read_reply(
         AttemptError: the body is not a chat completion (`malformed`), or holds an error, judged by its code.
     """
     try:
-        body = raw.decode()
+        body = raw.removeprefix(BOM_UTF8).decode()
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise malformed(_no_json(raw, error), status=status, headers=headers) from error

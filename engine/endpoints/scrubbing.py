@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 from engine.records import Reply
 
@@ -14,6 +15,7 @@ LONGEST = 300
 _READ_AT_MOST = 4000
 _TELLING = 8
 """So many letters of a key tell something; fewer are what all keys begin with."""
+_TEXTS = ("raw", "text", "finish_reason", "refusal", "reasoning", "model", "request_id")
 _CONTROL = re.compile("[\\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _KEY = re.compile(
     r"(?i:bearer)\s+[^\s\"',;]+"
@@ -45,13 +47,28 @@ def mask(text: str, secret: str) -> str:
 
 def without_key(reply: Reply, secret: str) -> Reply:
     """The reply, or a copy with `***` for the key where a server has put it in: what is stored never holds it."""
-    if not secret or (secret not in reply.raw and secret not in reply.request_id):
+    if not secret:
         return reply
-    told = {name: getattr(reply, name) for name in ("raw", "text", "refusal", "reasoning", "model", "request_id")}
-    changed = {name: text.replace(secret, "***") for name, text in told.items()}
+    told = {name: getattr(reply, name) for name in _TEXTS}
+    folded = secret.casefold()
+    if not any(folded in text.casefold() for text in (*told.values(), *reply.choices)) and (
+        "\\" not in reply.raw or folded not in _unescaped(reply.raw).casefold()
+    ):
+        return reply
+    changed: dict[str, Any] = {name: mask(text, secret) for name, text in told.items()}
+    if folded in _unescaped(changed["raw"]).casefold():  # it was written with escapes
+        changed["raw"] = mask(_unescaped(changed["raw"]), secret)
     return replace(
         reply,
         **changed,
-        choices=tuple(text.replace(secret, "***") for text in reply.choices),
-        tool_calls=tuple(json.loads(json.dumps(list(reply.tool_calls)).replace(secret, "***"))),
+        choices=tuple(mask(text, secret) for text in reply.choices),
+        tool_calls=tuple(json.loads(mask(json.dumps(list(reply.tool_calls), ensure_ascii=False), secret))),
     )
+
+
+def _unescaped(raw: str) -> str:
+    """The body as JSON without needless escapes; as it is where it is no JSON."""
+    try:
+        return json.dumps(json.loads(raw), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return raw

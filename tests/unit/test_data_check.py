@@ -88,6 +88,19 @@ def test_a_file_that_changes_after_the_check_is_not_read_on(rows: Path) -> None:
         view[0]
 
 
+def test_no_row_is_used_of_a_file_that_is_written_while_it_is_read(rows: Path) -> None:
+    rows.write_text("".join(f'{{"a": {n:06d}}}\n'.replace(": 0", ": 1", 1) for n in range(20_000)))
+    view, seen = opened(rows), []
+    before = [row["a"] for row in view]
+    with pytest.raises(DatasetError, match="was changed after it had been checked"):
+        for index, row in view.read():
+            seen.append(row["a"])
+            if index == 100:
+                rows.write_bytes(rows.read_bytes().replace(b": 1", b": 2"))
+    assert seen == before[: len(seen)]
+    assert len(seen) < 1000
+
+
 def test_what_metadata_declares_is_part_of_what_is_remembered(rows: Path) -> None:
     opened(rows)
     (rows.parent / "metadata.json").write_text('{"details": {"id_field": "b"}}')

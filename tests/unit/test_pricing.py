@@ -119,3 +119,9 @@ def test_the_list_is_not_read_before_a_price_is_asked_for():
     code = "import sys, engine.pricing; print('genai_prices' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_cached_tokens_that_a_gateway_counts_apart_never_make_a_call_cheaper_than_nothing():
+    price = Price(input=3.0, output=15.0, cached_input=0.3)
+    assert price.cost_usd(Usage(10, 100, 100_000)) == pytest.approx((10 * 3 + 100 * 15 + 100_000 * 0.3) / 1e6)
+    assert price.cost_usd(Usage(1000, 0, 400)) == pytest.approx((600 * 3 + 400 * 0.3) / 1e6)
