@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 
 AT_ONCE = 64
-"""Some 80 us each; without, 512 replies that came at once held the loop for 60 ms in place of 25."""
+"""With 32, the loop was 57 ms late at the 99th percentile where 512 replies came at once, and 92 ms without turns (busy
+machine, a library's collector); smaller turns cost CPU at 64 in flight."""
 
 
 class Turns:
