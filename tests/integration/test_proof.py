@@ -8,16 +8,14 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.cli.app import run_command_line
+from tests.proof_kit import Line, bundled, first, lines_of, rewritten, set_of, told
 from tests.support import command, environment
-
-Line = dict[str, Any]
 
 SOLVER = """
 from pathlib import Path
@@ -43,20 +41,6 @@ class Parrot(SolverStrategy):
         tags, metrics = (datum["group"],), {"length": len(again)}
         return Score(value=float(datum["right"]), answer=str(text), metrics=metrics, tags=tags)
 """
-
-
-def told(folder: Path, *words: str, code: int = 0) -> str:
-    """What a process says that was started in this folder, whose home is `folder / "home"`."""
-    done = subprocess.run(
-        command(*words), cwd=folder, env=environment(folder / "home"), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
-
-
-def bundled(folder: Path, *words: str) -> Path:
-    told(folder, "evaluation", "bundle", "latest", "--output", "proof.bundle", *words)
-    return folder / "proof.bundle"
 
 
 @pytest.fixture(scope="module")
@@ -105,26 +89,6 @@ def anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., i
     monkeypatch.chdir(folder)
     monkeypatch.setenv("ENGINE_HOME", str(folder / "home"))
     return lambda *words: run_command_line(words)
-
-
-def lines_of(path: Path) -> list[Line]:
-    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-
-
-def rewritten(path: Path, change: Callable[[list[Line]], Any]) -> Path:
-    """The bundle with other lines, and a hash that fits them."""
-    lines = lines_of(path)[:-1]
-    change(lines)
-    text = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    end = {"kind": "end", "lines": len(lines), "sha256": sha256(text).hexdigest()}
-    path.write_bytes(gzip.compress(text + json.dumps(end).encode() + b"\n"))
-    return path
-
-
-def first(lines: list[Line], kind: str, **wanted: Any) -> Line:
-    return next(
-        line for line in lines if line["kind"] == kind and all(line[name] == each for name, each in wanted.items())
-    )
 
 
 def test_a_bundle_verifies_where_neither_data_nor_store_nor_model_is(bundle, anywhere, capsys):
@@ -224,10 +188,6 @@ def test_whichever_byte_is_changed_it_is_found(bundle, anywhere, capsys):
         bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << draw.randrange(8)]) + whole[place + 1 :])
         assert anywhere("verify", str(bundle)) == 1
         assert len(capsys.readouterr().err.splitlines()) == 2
-
-
-def set_of(kind: str, **fields: Any) -> Callable[[list[Line]], Any]:
-    return lambda lines: first(lines, kind).update(fields)
 
 
 HOSTILE: dict[str, Callable[[list[Line]], Any]] = {
