@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from engine.cli.evaluation import Flag
 from engine.cli.opened import holding, loaded, print_rows, run
+from engine.cli.show import counted
 from engine.environment import read_environment
 from engine.errors import UsageError
 from engine.evaluations.cells import figure, plain
@@ -132,7 +134,9 @@ def _show(proof: Proof, *, verbose: bool) -> None:
     else:
         same = "the same as recorded" if solver["same"] else "not the recorded one"
         print(f"solver source {solver['source_here']}, {same}")
-        print(f"{proof.replayed} tasks scored again, {proof.as_recorded} without a score taken as recorded")
+        print(f"{counted(proof.replayed, 'task')} scored again")
+    for line in _left_out(proof):
+        print(line)
     for note in proof.notes:
         print(plain(f"note: {note}"))
     for each in proof.unlike:
@@ -152,15 +156,27 @@ def _row(each: Figure) -> tuple[str, ...]:
     return each.name, *sides, "the same" if each.same else "not the same: " + ", ".join(each.unlike)
 
 
+def _left_out(proof: Proof) -> Iterator[str]:
+    """What nobody can see from the file, a line each."""
+    lost = proof.unreplayable.total()
+    if lost:
+        which = ", ".join(f"{count} {outcome}" for outcome, count in sorted(proof.unreplayable.items()))
+        have = "has" if lost == 1 else "have"
+        yield f"{counted(lost, 'task')} without an answer {have} no reply and cannot be replayed: {which}"
+    if proof.absent:
+        are = "is" if proof.absent == 1 else "are"
+        yield f"{counted(proof.absent, 'task')} of the run {are} not in the file"
+
+
 def _verdict(proof: Proof) -> str:
     checked = [each for each in proof.figures if each.checked]
     same = sum(each.same for each in checked)
     if proof.holds:
-        return f"verified: all {len(checked)} figures and all {proof.tasks} tasks come out the same"
-    if "why" in proof.solver.as_dict():
-        return (
-            f"not verified: nothing was scored again; {same} of {len(checked)} figures follow from the recorded scores"
-        )
+        those = " that can be replayed" if proof.unreplayable or proof.absent else ""
+        return f"verified: all {len(checked)} figures and all {proof.replayed} tasks{those} come out the same"
+    if not proof.replayed:
+        why = "nothing was scored again" if "why" in proof.solver.as_dict() else "no task can be replayed"
+        return f"not verified: {why}; {same} of {len(checked)} figures follow from the recorded scores"
     return (
         f"not verified: {same} of {len(checked)} figures come out the same, "
         f"{proof.different} of {proof.tasks} tasks come out otherwise"

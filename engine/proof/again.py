@@ -20,13 +20,13 @@ from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.load import find_solver
 from engine.prepare import Order, Prepared, prepare_on
 from engine.proof import wire
-from engine.proof.replay import AT_ONCE, Here, Replayer, Scene, Used
+from engine.proof.replay import AT_ONCE, Here, Replayer, Scene, Used, may_lack_a_reply
 from engine.records import Completion, Request, Selection, TaskResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retold:
-    """A task as it is stored, as it came out again (None where there was nothing to score), its replies, its row."""
+    """A task as it is stored, as it came out again (None where a call had no reply), its replies, its row."""
 
     result: TaskResult
     now: TaskResult | None
@@ -83,7 +83,9 @@ async def open_again(
 
 
 async def retold(store: EvaluationStore, stored: StoredRun, *, folders: Path) -> AsyncIterator[Retold]:
-    """The tasks of a run in their order; nothing is sent. Tasks without a score are not solved again.
+    """The tasks of a run in their order, solved again; nothing is sent.
+
+    Those whose call had failed come as far as their replies go.
 
     Args:
         store: where its replies are.
@@ -121,14 +123,11 @@ async def _some(
 
     async def one(place: int, result: TaskResult) -> None:
         key, row = result.key, data[result.key.datum_index]
-        if not result.outcome.counted:
-            found[place] = Retold(result=result, now=None, used=(), row=row)
-            return
         async with limiter:
             now, used = await replayer.task(
                 key.datum_index, key.repeat, datum_id=result.datum_id, datum=dict(row), find=look_up
             )
-        if now is None:
+        if now is None and not may_lack_a_reply(result):
             raise ProofError(
                 f"task {key.datum_index}: a reply that it asks for is not stored",
                 hint="its solver asks otherwise than in the run, or the database is another one",

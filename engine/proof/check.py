@@ -6,6 +6,7 @@ that name scores, and only where its source is the one that was recorded, unless
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from engine.progress import Progress
 from engine.proof import wire
 from engine.proof.compared import Figure, compare_figures, near, task_differences
 from engine.proof.lines import BundleLines
-from engine.proof.replay import AT_ONCE, Here, Replayer
+from engine.proof.replay import AT_ONCE, Here, Replayer, may_lack_a_reply
 from engine.proof.shelf import Kept, Spool, keep
 from engine.proof.solver import Installed, NoSolver, installed
 from engine.records import Completion, Request, TaskResult
@@ -54,9 +55,11 @@ class Unlike:
 class Proof:
     """What a bundle was found to hold.
 
-    `tasks` counts its tasks, `replayed` those that were scored again, `as_recorded` those without a score,
-    which say nothing that could be scored. `reworded` counts tasks whose replay asked in other words than the
-    recorded ones, and was given their replies all the same. `unlike` holds the first tasks that differ, of `different`.
+    `tasks` counts its tasks, `replayed` those that were solved again, `unreplayable` by their outcome those that
+    errored or were refused and of which a call has no reply: nobody can see whether they say the truth. `absent`
+    counts tasks of the run that are not in the file. `reworded` counts tasks whose replay asked in other words than
+    the recorded ones, and was given their replies all the same. `unlike` holds the first tasks that differ, of
+    `different`.
     """
 
     digest: str
@@ -64,7 +67,8 @@ class Proof:
     solver: Installed | NoSolver
     tasks: int = 0
     replayed: int = 0
-    as_recorded: int = 0
+    absent: int = 0
+    unreplayable: Counter[str] = field(default_factory=Counter)
     reworded: int = 0
     different: int = 0
     unlike: list[Unlike] = field(default_factory=list)
@@ -73,8 +77,8 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether tasks were scored again, and every task and every figure came out the same."""
-        return isinstance(self.solver, Installed) and not self.different and all(each.same for each in self.figures)
+        """Whether tasks were solved again, and each of them and every figure came out the same."""
+        return self.replayed > 0 and not self.different and all(each.same for each in self.figures)
 
     def as_dict(self) -> dict[str, Any]:
         """The proof as `--format json` prints it."""
@@ -87,7 +91,8 @@ class Proof:
             "solver": self.solver.as_dict(),
             "tasks": self.tasks,
             "replayed": self.replayed,
-            "as_recorded": self.as_recorded,
+            "unreplayable": dict(sorted(self.unreplayable.items())),
+            "absent": self.absent,
             "reworded": self.reworded,
             "different": self.different,
             "unlike": [each.as_dict() for each in self.unlike],
@@ -170,9 +175,6 @@ class _Check:
         """The task as it comes out now; as recorded where it cannot be replayed."""
         proof, recorded = self._proof, task.result
         proof.tasks += 1
-        if not recorded.outcome.counted:
-            proof.as_recorded += 1
-            return recorded
         if isinstance(proof.solver, NoSolver):
             return recorded
         give = _Give(self._store, task)
@@ -183,23 +185,17 @@ class _Check:
         now, used = await self._replayer.task(
             key.datum_index, key.repeat, datum_id=recorded.datum_id, datum=datum, find=give.reply
         )
+        if now is None and may_lack_a_reply(recorded):
+            proof.unreplayable[recorded.outcome.value] += 1
+            return recorded
         proof.replayed += 1
         proof.reworded += give.reworded
-        what = self._differences(task, now, len(used))
+        what = _differences(task, now, len(used))
         if what:
             proof.different += 1
             if len(proof.unlike) < MOST_TOLD:
                 proof.unlike.append(Unlike(index=key.datum_index, repeat=key.repeat, what=what))
         return recorded if now is None else _with_use(now, recorded)
-
-    def _differences(self, task: wire.KeptTask, now: TaskResult | None, used: int) -> tuple[str, ...]:
-        if now is None:
-            return ("it asks for more replies than were recorded",)
-        if now.error is not None:
-            return (f"it cannot be scored: {now.error.get('message', '')!s:.200}",)
-        if used < len(task.replies):
-            return (*task_differences(task.result, now), f"replies used {len(task.replies)} → {used}")
-        return task_differences(task.result, now)
 
     async def _add_up(self) -> None:
         run, evaluation = self._kept.run, self._kept.evaluation
@@ -208,6 +204,7 @@ class _Check:
         tally = await self._store.tally(record.run_id, selection)
         if not tally.finished:
             raise ProofError(f"{self._path}: it holds no task of its run", hint="it was not made by this engine")
+        self._proof.absent = max(0, size - tally.finished)
         solver = self._proof.solver.solver if isinstance(self._proof.solver, Installed) else _NoSums()
         with wire.fitting("the bundle's metrics"):
             metrics = await run_metrics(solver, self._store, record, selection, tally)
@@ -231,29 +228,49 @@ class _NoSums:
 
 
 class _Give:
-    """Gives a task the replies that it was recorded with: by their key, else in their order."""
+    """Gives a task the replies that it was recorded with: by their key, else in their order.
+
+    One of which a call may have failed gets by the key alone, whatever its line says that it had: there the next
+    reply in the order would be that of another call, and a reply that is in the file is not to be denied.
+    """
 
     def __init__(self, store: Any, task: wire.KeptTask) -> None:
         self._store = store
         self._left = list(task.replies)
+        self._by_key = may_lack_a_reply(task.result)
         self.reworded = False
 
     async def reply(self, who: str, request: Request) -> Completion:
         """The reply to this request.
 
         Raises:
-            NotStoredError: all replies were given.
+            NotStoredError: there is none, or all were given.
         """
         place = (who, request.key)
-        if place not in self._left:
+        if not self._by_key and place not in self._left:
             self.reworded = True
             place = next((each for each in self._left if each[0] == who), ("", ""))
-        found: Completion | None = await self._store.lookup(place[1]) if place in self._left else None
+        within = self._by_key or place in self._left
+        found: Completion | None = await self._store.lookup(place[1]) if within else None
         if found is None:
             raise NotStoredError("no reply is left")
-        self._left.remove(place)
+        if place in self._left:
+            self._left.remove(place)
         self.reworded = self.reworded or found.request.encode("utf-8", "replace") != request.body
         return found
+
+
+def _differences(task: wire.KeptTask, now: TaskResult | None, used: int) -> tuple[str, ...]:
+    recorded = task.result
+    if now is None:
+        return ("it asks for more replies than were recorded",)
+    if now.error is not None and not recorded.outcome.counted:
+        return task_differences(recorded, now)  # its message may name places of this machine
+    if now.error is not None:
+        return (f"it cannot be scored: {now.error.get('message', '')!s:.200}",)
+    if used < len(task.replies):
+        return (*task_differences(recorded, now), f"replies used {len(task.replies)} → {used}")
+    return task_differences(recorded, now)
 
 
 def _with_use(now: TaskResult, recorded: TaskResult) -> TaskResult:

@@ -12,7 +12,7 @@ import anyio
 
 from engine.calls.desk import Served
 from engine.calls.sender import Line
-from engine.records import Completion, Request, TaskKey, TaskResult
+from engine.records import Completion, Outcome, Request, TaskKey, TaskResult
 from engine.task import Setting, do_task
 
 AT_ONCE = 4
@@ -63,6 +63,11 @@ class Used:
 
     who: str
     completion: Completion
+
+
+def may_lack_a_reply(result: TaskResult) -> bool:
+    """Whether a call of this task may have failed, so that it has no reply: it errored, or met a filter."""
+    return not result.outcome.counted or (result.outcome is Outcome.REFUSED and result.error is not None)
 
 
 class Shelf:
