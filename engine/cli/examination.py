@@ -150,14 +150,14 @@ async def _listing(patient: Patient, key: Secret | None, call: str) -> list[Find
         why_not = "it takes the key in another way for that" if wants_other else failed.message
         return [Finding(topic="reachable", text=f"yes, but it lists no models: {why_not}", ok=True, data=data)]
     seconds = time.perf_counter() - began
-    preset, models = preset_at(provider.base_url), read_listing(body)
+    preset, models = preset_at(provider.base_url), read_listing(body, secret=secret)
     reached = {"status": status, "seconds": round(seconds, 3)}
     findings = [Finding(topic="reachable", text=f"yes, status {status} in {seconds:.2f} s", ok=True, data=reached)]
     if provider.api_key_env and (preset is None or preset.lists_models):
         findings.append(Finding(topic="key", text=f"the key in {provider.api_key_env} is accepted", ok=True))
     elif not provider.api_key_env:
         findings.append(Finding(topic="key", text="none was sent", data={"api_key_env": ""}))
-    return [*findings, *_models(models, call), *_limits(headers)]
+    return [*findings, *_models(models, call), *_limits(headers, secret)]
 
 
 async def _get(url: str, own_headers: Mapping[str, str], secret: str) -> tuple[int, Mapping[str, str], bytes]:
@@ -203,10 +203,11 @@ def _models(models: Sequence[str], call: str) -> list[Finding]:
     return findings
 
 
-def _limits(headers: Mapping[str, str]) -> list[Finding]:
+def _limits(headers: Mapping[str, str], secret: str) -> list[Finding]:
     from engine.endpoints.scrubbing import scrub
 
-    seen = {name: scrub(value) for name, value in headers.items() if name.startswith(LIMIT_HEADERS)}
+    told = {name: value for name, value in headers.items() if name.startswith(LIMIT_HEADERS)}
+    seen = {scrub(name, secret): scrub(value, secret) for name, value in told.items()}
     text = ", ".join(f"{name} {value}" for name, value in seen.items()) or "no header tells any"
     return [Finding(topic="limits", text=text, data={"headers": seen})]
 
@@ -238,7 +239,9 @@ async def _call(endpoint: Endpoint, patient: Patient, model: str) -> list[Findin
             if not quirk.harmless:  # a run would stop here; the request of ours goes on without it
                 asked.pop(quirk.name, None)
         else:
-            return [*findings, *_answered(model, reply), _price(patient, model)]
+            key = patient.key()
+            secret = key.reveal() if key is not None else ""
+            return [*findings, *_answered(model, reply, secret), _price(patient, model)]
     raise AssertionError
 
 
@@ -248,14 +251,16 @@ def _quirk(adaptation: Adaptation) -> Finding:
     return Finding(topic="quirk", text=f"{stops}{adaptation.says}", hint=adaptation.hint, data=data)
 
 
-def _answered(model: str, reply: Reply) -> list[Finding]:
-    usage = reply.usage
+def _answered(model: str, reply: Reply, secret: str) -> list[Finding]:
+    from engine.endpoints.scrubbing import scrub
+
+    usage, reason = reply.usage, scrub(reply.finish_reason, secret)
     tokens = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
     told = None not in tokens.values()
     counted = f"{usage.input_tokens} + {usage.output_tokens} tokens" if told else "tokens not told"
-    text = f"{model}: finish_reason {reply.finish_reason!r}, {counted}, {reply.latency_s:.2f} s"
-    data = {"finish_reason": reply.finish_reason, "usage": tokens, "latency_s": round(reply.latency_s, 4)}
-    findings = [Finding(topic="call", text=text, ok=True, data={**data, "model": reply.model})]
+    text = f"{model}: finish_reason {reason!r}, {counted}, {reply.latency_s:.2f} s"
+    data = {"finish_reason": reason, "usage": tokens, "latency_s": round(reply.latency_s, 4)}
+    findings = [Finding(topic="call", text=text, ok=True, data={**data, "model": scrub(reply.model, secret)})]
     if not told:
         findings.append(Finding(topic="usage", text="the reply does not tell its tokens: costs stay unknown"))
     return findings

@@ -98,7 +98,8 @@ class OpenAISdk:
                     stream_cls=_stream_class(),
                 )
                 try:
-                    self.listing = read_listing(await _read_up_to(response, LISTING_LIMIT_BYTES))
+                    body = await _read_up_to(response, LISTING_LIMIT_BYTES)
+                    self.listing = read_listing(body, secret=self._secret())
                 finally:
                     await response.aclose()
         except _foreign() as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from engine.endpoints.scrubbing import mask, one_line
 from engine.errors import AttemptError, EndpointError
 from engine.presets import preset_at
 from engine.records import Fault
@@ -36,8 +37,11 @@ def refusal(error: AttemptError, *, base_url: str, key_name: str, has_key: bool)
     )
 
 
-def read_listing(body: bytes) -> tuple[str, ...]:
-    """Ids of the models in a reply to `GET /models`, in its order; none where it has another shape."""
+def read_listing(body: bytes, *, secret: str = "") -> tuple[str, ...]:
+    """Ids of the models in a reply to `GET /models`, in its order; none where it has another shape.
+
+    They are text of the server: each is on one line, and has `***` in place of the key.
+    """
     try:
         document: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -47,7 +51,7 @@ def read_listing(body: bytes) -> tuple[str, ...]:
     if not isinstance(document, list):
         return ()
     names = (entry if isinstance(entry, str) else _id(entry) for entry in document)
-    return tuple(name for name in names if name)
+    return tuple(one_line(mask(name, secret)) for name in names if name)
 
 
 def read_identity(body: bytes) -> str:

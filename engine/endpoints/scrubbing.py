@@ -28,11 +28,16 @@ _KEY = re.compile(
 def scrub(text: str, secret: str = "", *, longest: int = LONGEST) -> str:
     """The text on one line, at most `longest` characters, with `secret` and all that looks like a key as `***`."""
     text = mask(text, secret)
-    text = _KEY.sub("***", text[:_READ_AT_MOST])
-    text = _CONTROL.sub(" ", text).strip()
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    text = one_line(_KEY.sub("***", text[:_READ_AT_MOST]))
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without what a terminal would obey."""
+    text = _CONTROL.sub(" ", text).strip()
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def mask(text: str, secret: str) -> str:

@@ -263,3 +263,26 @@ def test_azure_is_told_to_need_an_address():
 def test_a_call_needs_a_provider():
     with pytest.raises(UsageError):
         doctor(call="m")
+
+
+@pytest.mark.parametrize("spelling", [KEY, KEY.upper(), KEY[:20], f"models/{KEY}:free"])
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_a_provider_that_quotes_the_key_wherever_it_can_does_not_get_it_shown(
+    capsys, monkeypatch, spelling, as_json
+):
+    monkeypatch.setenv("MINE", KEY)
+    listing = {"data": [{"id": spelling}, {"id": "good\x1b[2J\nname"}]}
+    reply = s.completion("2", reason=spelling, model=spelling, id=spelling)
+
+    async def script(connection: s.Connection) -> bool | None:
+        document = listing if connection.method == "GET" else reply
+        return await s.said(document, headers=f"x-ratelimit-{spelling[:3]}: {spelling}\r\n")(connection)
+
+    async with s.fault_server({"v1": script}) as server:
+        flags = {"call": "gpt-x", "api_key_env": "MINE", "json_": as_json}
+        await anyio.to_thread.run_sync(lambda: doctor(server.url("v1"), **flags))
+    printed = "".join(capsys.readouterr())
+    assert KEY[:20].casefold() not in printed.casefold()
+    assert "\x1b" not in printed
+    assert "***" in printed
+    assert "good [2J name" in printed.replace("\N{REPLACEMENT CHARACTER}", "")
