@@ -23,13 +23,14 @@ def describe(failure: BaseException, solver: type[Any]) -> dict[str, Any]:
 
     Returns:
         `code`, `class` of the fault and `message`; of an exception that is not the engine's also the end of its
-        `traceback`, and `at`, the innermost place in the solver's own folder as `capitals.py:21`, where there is one.
+        `traceback`, with files as they are called in their own folder, since it is passed on; and `at`, the
+        innermost place in the solver's own folder as `capitals.py:21`, where there is one.
     """
     if isinstance(failure, CallError):
         return {"code": failure.code, "class": failure.fault, "message": failure.message, "status": failure.status}
     if isinstance(failure, EngineError):
         return {"code": failure.code, "class": type(failure).__name__, "message": failure.message}
-    frames = "".join(traceback.format_exception(failure)).splitlines()[-LAST_LINES:]
+    frames = _placeless("".join(traceback.format_exception(failure)), solver).splitlines()[-LAST_LINES:]
     at = _place(failure, solver)
     return {
         "code": "solver",
@@ -40,11 +41,23 @@ def describe(failure: BaseException, solver: type[Any]) -> dict[str, Any]:
     }
 
 
-def _place(failure: BaseException, solver: type[Any]) -> str:
+def _own_folder(solver: type[Any]) -> Path | None:
     own = getattr(sys.modules.get(solver.__module__), "__file__", None)
-    if not own:
+    return Path(own).resolve().parent if own else None
+
+
+def _placeless(text: str, solver: type[Any]) -> str:
+    """A traceback in which no file has a place on this machine."""
+    folders = {*sys.path, str(ENGINE.parent), str(_own_folder(solver) or "")}
+    for folder in sorted(folders - {""}, key=len, reverse=True):
+        text = text.replace(f'File "{folder}/', 'File "')
+    return text
+
+
+def _place(failure: BaseException, solver: type[Any]) -> str:
+    folder = _own_folder(solver)
+    if folder is None:
         return ""
-    folder = Path(own).resolve().parent
     place = ""
     for frame, line in traceback.walk_tb(failure.__traceback__):
         path = Path(frame.f_code.co_filename)

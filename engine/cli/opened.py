@@ -14,7 +14,7 @@ import anyio
 from engine.environment import read_environment
 from engine.errors import UsageError
 from engine.evaluations.cells import csv_cell, plain
-from engine.evaluations.elsewhere import holds, kept_place, opened_at, place_of
+from engine.evaluations.elsewhere import holds, kept_place, opened_at
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import Loaded, load
 from engine.evaluations.text import columns_that_fit, grid, markdown, to_csv
@@ -58,7 +58,7 @@ async def holding(
     Raises:
         UsageError: neither has it; both are named.
     """
-    wanted, url = evaluation.evaluation_id, place_of(evaluation)
+    wanted, url = evaluation.evaluation_id, evaluation.place
     if store is not None and await _has(store, evaluation):
         yield store
     elif await holds(url, evaluation):

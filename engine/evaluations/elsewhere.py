@@ -13,8 +13,6 @@ from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.load import built_in
 
 SQLITE = "sqlite:///"
-STORE = "store"
-"""The part of `details` that names the database."""
 
 
 def kept_place(url: str) -> str:
@@ -23,11 +21,6 @@ def kept_place(url: str) -> str:
         return url
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def place_of(evaluation: Evaluation) -> str:
-    """The URL of the database that it was recorded in; empty where that is not known."""
-    return str(evaluation.details.get(STORE) or "")
 
 
 def is_there(url: str) -> bool:
@@ -66,4 +59,4 @@ async def holds(url: str, evaluation: Evaluation) -> bool:
 
 def places(evaluations: Iterable[Evaluation]) -> list[str]:
     """The files in which they were recorded, each once, of those that are there."""
-    return [url for url in dict.fromkeys(place_of(each) for each in evaluations) if is_there(url)]
+    return [url for url in dict.fromkeys(each.place for each in evaluations) if is_there(url)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from engine.evaluations.evaluation import FRACTION, Evaluation, Metric, evaluation_of
 
 EVALUATION, METRICS, METADATA = "evaluation.json", "metrics.json", "metadata.json"
+PLACE = Path(".engine", "store")
+"""The file beside an entry's content that says in which database it was recorded; what is passed on leaves it out."""
 ABOUT = "evaluated_entry_metadata"
 LARGEST_BYTES = 64 * 2**20
 """A file that is larger holds no figures."""
@@ -30,7 +33,8 @@ def read_evaluation(folder: Path) -> tuple[Evaluation, list[str]]:
     """
     name = "/".join(folder.parts[-3:])
     if (folder / EVALUATION).is_file():
-        return evaluation_of_ours(_object(folder / EVALUATION), name), []
+        made = evaluation_of_ours(_object(folder / EVALUATION), name)
+        return replace(made, place=_place(folder)), []
     flat = _object(folder / METRICS)
     about = flat.pop(ABOUT, None) or {}
     metrics, left_out = {}, []
@@ -50,6 +54,23 @@ def read_evaluation(folder: Path) -> tuple[Evaluation, list[str]]:
         metrics=metrics,
     )
     return made, left_out
+
+
+def keep_place(folder: Path, url: str) -> None:
+    """Write beside an entry's content in which database it was recorded.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    (folder / PLACE).parent.mkdir(exist_ok=True)
+    (folder / PLACE).write_text(url, encoding="utf-8")
+
+
+def _place(folder: Path) -> str:
+    try:
+        return (folder / PLACE).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def is_shown(folder: Path) -> bool:

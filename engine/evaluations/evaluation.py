@@ -114,6 +114,8 @@ class Evaluation:
     details: Mapping[str, Any] = field(default_factory=dict)
     created_at: float = 0.0
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    place: str = ""
+    """The URL of the database that it was recorded in, where this machine knows it; in nothing that is passed on."""
 
     @property
     def uploader(self) -> str:
@@ -195,7 +197,7 @@ def evaluation_of(row: Mapping[str, Any], metrics: Mapping[str, Metric]) -> Eval
     Raises:
         KeyError, TypeError, ValueError: the row is not what a recorder wrote.
     """
-    details = row["details"]
+    details = {name: each for name, each in row["details"].items() if name != "store"}  # as it was written once
     about = details.get("about") or {"model": row["model"], "agent": row["agent"], "provider": row["provider"]}
     return Evaluation(
         evaluation_id=row["evaluation_id"],

@@ -11,7 +11,7 @@ from typing import Any
 from engine.data.entries import is_part, pick_version, registry_folder
 from engine.data.source import near
 from engine.errors import EngineError, UsageError
-from engine.evaluations.elsewhere import opened_at, place_of, places
+from engine.evaluations.elsewhere import opened_at, places
 from engine.evaluations.entry import EVALUATION, MALFORMED, METRICS, is_shown, read_evaluation
 from engine.evaluations.evaluation import (
     KEY_COLUMNS,
@@ -178,10 +178,10 @@ async def _as_kept(root: Path, entries: Sequence[Evaluation]) -> list[Evaluation
     """Entries, with their revisions, as the databases in which they were recorded have them now."""
     found = {each.evaluation_id: each for each in entries}
     for url in places(entries):
-        of_place = {each.evaluation_id: each for each in entries if place_of(each) == url}
+        of_place = {each.evaluation_id: each for each in entries if each.place == url}
         try:
             async with opened_at(url) as store:
-                rows = list(await _from_store(store, []))
+                rows = [replace(each, place=url) for each in await _from_store(store, [])]
         except EngineError:
             continue  # the entry says everything itself
         keys = {row.key for row in rows if row.evaluation_id in of_place}

@@ -24,8 +24,8 @@ import anyio.to_thread
 from engine import registry
 from engine.data.entries import is_part, pick_version, registry_folder
 from engine.errors import StorageError, UsageError
-from engine.evaluations.elsewhere import STORE, kept_place
-from engine.evaluations.entry import EVALUATION, METADATA, METRICS
+from engine.evaluations.elsewhere import kept_place
+from engine.evaluations.entry import EVALUATION, METADATA, METRICS, keep_place
 from engine.evaluations.evaluation import FRACTION, Evaluation, EvaluationStore, Metric
 from engine.evaluations.exchange import exchange
 from engine.evaluations.figures import run_figures
@@ -141,6 +141,7 @@ def _evaluation(
         tags=tuple(dict.fromkeys((*run.tags, *tags, *marks))),
         details=_details(finished, git),
         created_at=time.time(),
+        place=kept_place(finished.store_url),
         metrics={metric.name: metric for metric in metrics},
     )
 
@@ -157,7 +158,6 @@ def _details(finished: FinishedRun, git: Mapping[str, Any]) -> dict[str, Any]:
         "partial": finished.partial,
         "dataset_rows": len(finished.dataset) if finished.dataset is not None else None,
         "stop": selection.stop,
-        STORE: kept_place(finished.store_url),
         "picked": sorted(selection.picked) if selection.picked is not None else None,
         "repeats": selection.repeats,
         "dataset_fingerprint": run.dataset_fingerprint,
@@ -189,6 +189,7 @@ async def _keep(
 
     placed, path, replaced = await anyio.to_thread.run_sync(place)
     try:
+        keep_place(path, placed.place)
         # What stood under this very name is replaced, whichever way it lost its place.
         same = [row["evaluation_id"] for row in await store.evaluations() if row["name"] == placed.name]
         metrics = [metric.as_dict() for metric in placed.metrics.values()]

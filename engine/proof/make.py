@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from engine.data.rows import Row
-from engine.evaluations.elsewhere import STORE
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.proof import wire
 from engine.proof.again import Retold, StoredRun, open_again, retold
@@ -64,8 +63,7 @@ async def make_bundle(
     stored = await open_again(store, evaluation, here, note=noted.note)
     count = unlike = 0
     with BundleWriter(path) as writer, TemporaryDirectory(prefix="engine-bundle-") as work:
-        details = {name: each for name, each in evaluation.details.items() if name != STORE}  # nobody else's to know
-        writer.write(wire.EVALUATION, **replace(evaluation, details=details).as_dict())
+        writer.write(wire.EVALUATION, **evaluation.as_dict())
         writer.write(wire.RUN, **wire.run_line(stored.run, stored.scene, stored.selection, custom=stored.custom))
         async for each in retold(store, stored, folders=Path(work)):
             if with_rows:

@@ -91,8 +91,6 @@ async def test_an_evaluation_is_found_in_the_database_of_its_batch_from_any_fold
     there = {"cwd": tmp_path / "elsewhere", "ENGINE_HOME": str(tmp_path / "home")}
     await told("run", str(batch), "--quiet", **there)
     assert not (tmp_path / "home" / "engine.db").exists()
-    [found] = (tmp_path / "home" / "registry").glob("local/*d1*/*/evaluation.json")
-    assert json.loads(found.read_text())["details"]["store"] == f"sqlite:///{tmp_path / 'study' / 'own.db'}"
 
     assert json.loads((await told("evaluation", "compare", "d1", "d2", "--format", "json", **there)).out)["n"] == 8
     await told("evaluation", "bundle", "d1", "--output", "d1.bundle", **there)
