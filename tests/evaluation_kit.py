@@ -60,7 +60,10 @@ def run_record(run_id: str, *, model: str, planned: int, repeats: int = 1, **cha
 async def put_run(
     store: Any, run_id: str, scores: Sequence[Any], *, model: str = "m", ids: Sequence[str] = (), **changes: Any
 ) -> RunRecord:
-    """Store a run: a score for each datum, a list of them for repeats; None errored, `...` not done."""
+    """Store a run: a score for each datum, a list of them for repeats; None errored, `...` not done.
+
+    An outcome in place of a score is that of a reply without an answer.
+    """
     cells = [each if isinstance(each, list) else [each] for each in scores]
     repeats = max(len(each) for each in cells)
     made = run_record(run_id, model=model, planned=len(cells) * repeats, repeats=repeats, **changes)
@@ -76,10 +79,13 @@ async def put_run(
     return made
 
 
-def task(run_id: str, index: int, repeat: int, score: float | None, **changes: Any) -> TaskResult:
+def task(run_id: str, index: int, repeat: int, score: float | Outcome | None, **changes: Any) -> TaskResult:
     outcomes = {None: Outcome.ERRORED, 1: Outcome.PASSED, 0: Outcome.FAILED}
     fields: dict[str, Any] = {"uncached_cost_usd": 0.01, "cost_usd": 0.01, "requests": 1, "duration_s": 2.0}
-    outcome = outcomes.get(score, Outcome.SCORED)
+    if isinstance(score, Outcome):
+        outcome, score = score, 0.0
+    else:
+        outcome = outcomes.get(score, Outcome.SCORED)
     return TaskResult(key=TaskKey(run_id, index, repeat), outcome=outcome, score=score, **{**fields, **changes})
 
 

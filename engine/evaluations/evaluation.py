@@ -114,7 +114,7 @@ class Evaluation:
     details: Mapping[str, Any] = field(default_factory=dict)
     created_at: float = 0.0
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    place: str = ""
+    place: str = field(default="", compare=False)
     """The URL of the database that it was recorded in, where this machine knows it; in nothing that is passed on."""
 
     @property

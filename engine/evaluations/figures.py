@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.evaluations.evaluation import ATTRITION, COST, COUNT, FRACTION, SECONDS, TIME, TOKENS, USD, Metric
 from engine.records import Outcome, Tally, TaskResult
@@ -23,6 +23,8 @@ class Figures:
     """By what tasks measured and by the groups that they count for."""
     shares: set[str] = field(default_factory=set)
     """Those of the means that are scores of a group, or measures that stay within 0-1."""
+    answered: ClusteredMean = field(default_factory=ClusteredMean)
+    """The scores of tasks that the model answered."""
     costs: ClusteredMean = field(default_factory=ClusteredMean)
     output_tokens: ClusteredMean = field(default_factory=ClusteredMean)
     durations_s: list[float] = field(default_factory=list)
@@ -44,6 +46,11 @@ class Figures:
             if not fits:
                 self.shares.discard(name)
             self.means[name].add(values)
+        self._add_totals(results)
+
+    def _add_totals(self, results: Sequence[TaskResult]) -> None:
+        if answered := [result.score for result in results if result.outcome.answered and result.score is not None]:
+            self.answered.add(answered)
         counted = [result for result in results if result.outcome.counted]
         if counted:
             self.output_tokens.add([float(result.output_tokens) for result in counted])
@@ -86,20 +93,9 @@ def _scores(name: str, report: RunReport, tally: Tally, figures: Figures) -> Ite
             yield _mean(metric, known[metric], share=metric.removeprefix(f"{name}/") in figures.shares)
         else:
             yield Metric(name=metric, value=value, unit=unit, higher_is_better=True)
-    if report.score_answered is not None and report.score is not None:
-        answered = sum(count for outcome, count in report.outcomes.items() if outcome.answered)
-        single = tally.clusters in (0, tally.counted)  # with repeats the tasks are not independent
-        bounds = wilson(tally.values, answered) if single else None
-        yield Metric(
-            name=f"{name}/score_answered",
-            value=report.score_answered,
-            ci_low=bounds.low if bounds else None,
-            ci_high=bounds.high if bounds else None,
-            n=answered,
-            unit=FRACTION,
-            higher_is_better=True,
-            tags=ATTRITION,
-        )
+    if figures.answered.counted:
+        answered = _mean(f"{name}/score_answered", figures.answered, share=True)
+        yield replace(answered, tags=ATTRITION)
 
 
 def _score(name: str, report: RunReport, tally: Tally) -> Metric:
@@ -168,7 +164,7 @@ def _costs(name: str, report: RunReport, tally: Tally, figures: Figures) -> Iter
     ):
         if mean.counted == report.counted > 0:
             found = _mean(f"{name}/{part}", mean, share=False, unit=unit, better=False)
-            yield Metric(**{**found.as_dict(), "tags": COST})
+            yield replace(found, tags=COST)
     if tally.uncached_cost_usd is not None and tally.values > 0:
         yield total("cost_per_correct_usd", tally.uncached_cost_usd / tally.values, USD)
 

@@ -23,7 +23,8 @@ from engine.evaluations.ranking import ranking
 from engine.evaluations.record import FinishedRun, record_run
 from engine.evaluations.solutions import read_solutions
 from engine.events import RunStarted
-from engine.records import Selection
+from engine.records import Outcome, Selection
+from engine.statistics import ClusteredMean, Interval, mean_interval, wilson
 from tests.evaluation_kit import finish, open_store, put_run, record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,36 @@ async def test_a_recorded_run_is_an_entry_with_the_seeds_files_and_rows_with_all
     assert len(solutions) == 5
     assert solutions[0]["datum"] == {"question": "0 + 0", "answer": "0", "passage": 0}
     assert entries(home) == [made.name]
+
+
+REFUSED = Outcome.REFUSED
+PARTIAL = [0.5, 0.75, 0.25, 1, 0.5, REFUSED, 0.75, REFUSED, None]
+
+
+@pytest.mark.parametrize(
+    ("scores", "rule"),
+    [
+        ([1, 0, 1, REFUSED, 1, None], lambda: wilson(3, 4)),
+        (PARTIAL, lambda: mean_interval(3.75, 2.6875, 6)),
+        ([0.5, 0.5, 0.5, REFUSED], lambda: wilson(1.5, 3)),
+        ([[1, 0], [0.5, REFUSED], [1, 1]], lambda: clustered([[1, 0], [0.5], [1, 1]])),
+        ([[0.5, 1], [REFUSED, REFUSED], [0, 1]], lambda: clustered([[0.5, 1], [0, 1]])),
+    ],
+)
+async def test_the_score_over_answered_tasks_has_the_interval_of_its_kind(store, home, scores, rule):
+    made = await record(store, "r1", scores, home=home)
+    answered, expected = made.metrics["adding/score_answered"], rule()
+    flat = [each for cell in scores for each in (cell if isinstance(cell, list) else [cell])]
+    values = [each for each in flat if each not in (None, REFUSED)]
+    assert (answered.n, answered.value) == (len(values), pytest.approx(sum(values) / len(values)))
+    assert (answered.ci_low, answered.ci_high) == pytest.approx((expected.low, expected.high))
+
+
+def clustered(cells: list[list[float]]) -> Interval | None:
+    mean = ClusteredMean()
+    for values in cells:
+        mean.add(values)
+    return mean.interval(share=True)
 
 
 async def test_the_same_again_is_a_new_version_and_the_table_shows_the_newest(store, home):
