@@ -32,6 +32,7 @@ from engine.errors import (
     one_error,
     together,
 )
+from engine.evaluations.figures import renaming
 from engine.evaluations.load import stands_behind
 from engine.evaluations.record import FinishedRun, record_run
 from engine.events import Event, RunEnded, RunStarted, StoreTrouble, TaskEnded
@@ -328,7 +329,8 @@ class Engine:
                 store_url=absolute_url(self._storage, self.folder.resolve()),
             )
             recorded, behind = await self._record(finished, mode)
-            made = replace(made, recorded=recorded, behind=behind)
+            renamed = renaming(record.evaluation_name, made.metrics)
+            made = replace(made, recorded=recorded, behind=behind, renamed=renamed)
         self._tell(RunEnded(made))
         return made
 

@@ -9,6 +9,7 @@ from typing import Any
 from engine.errors import SolverError
 from engine.ports import Store
 from engine.records import Outcome, RunRecord, Selection, Tally, TaskResult
+from engine.reserved import own_names
 from engine.scoring.metrics import repeat_metrics
 
 
@@ -35,20 +36,23 @@ async def run_metrics(
     """Figures by hierarchical name, each beginning with the evaluation's name.
 
     The score is a fraction; a custom solver's metrics are what it computed, in its own units. Means are over
-    the counted tasks that have the metric. With several repeats, `pass@k`, `pass^k` and `majority@k` are added.
+    the counted tasks that have the metric. With several repeats, `pass@k`, `pass^k` and `majority@k` are added;
+    a metric of such a name is called `own_pass@k` beside them.
     """
     name = record.evaluation_name
     if getattr(solver, "scoring_method", "") == "Custom":
         return {f"{name}/{key}": value for key, value in (await _custom(solver, store, record, selection)).items()}
-    metrics: dict[str, Any] = {} if tally.score is None else {name: tally.score}
+    own: dict[str, Any] = {}
     if tally.detailed:
-        means = await _means(store, record, selection)
-        means.update(solver.further_metrics(means))
-        metrics.update({f"{name}/{key}": value for key, value in means.items()})
+        own = await _means(store, record, selection)
+        own.update(solver.further_metrics(own))
+    repeated: dict[str, Any] = {}
     if selection.repeats > 1 and tally.score is not None:
-        questions = await _questions(store, record, selection)
-        metrics.update({f"{name}/{key}": value for key, value in repeat_metrics(questions, selection.repeats).items()})
-    return metrics
+        repeated = repeat_metrics(await _questions(store, record, selection), selection.repeats)
+    called = own_names(list(own), repeated)
+    figures = {**{called[key]: value for key, value in own.items()}, **repeated}
+    score = {} if tally.score is None else {name: tally.score}
+    return {**score, **{f"{name}/{key}": value for key, value in figures.items()}}
 
 
 async def _questions(

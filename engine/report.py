@@ -57,6 +57,8 @@ class RunReport:
     """The registry entry that the run was recorded as; empty where it was not."""
     behind: str = ""
     """What the table goes on showing where the recorded one is of less, as a sentence; empty where it shows this."""
+    renamed: str = ""
+    """Which metrics of the solver are recorded under other names, as a sentence; empty where none is."""
     postponed: int = 0
     """Tasks that stay to be done, as `wait_asked` says."""
     wait_asked: str = ""

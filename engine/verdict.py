@@ -48,6 +48,8 @@ def _check(score: Score) -> None:
         raise SolverError(
             "solve returned metrics or tags of a wrong type", hint="finite numbers by name, and a tuple of str"
         )
+    if score.metrics and (both := score.metrics.keys() & set(tags)):
+        raise SolverError(f"solve returned a score in which {min(both)!r} is a metric and a tag", hint="rename one")
 
 
 def _of_plain_numbers(score: Score) -> Score:

@@ -193,9 +193,11 @@ class _Ending:
 
 
 def _tell_what_is_left(report: RunReport) -> None:
-    """Say on stderr what the figures do not: that the table shows another one, and what is still to be done."""
+    """Say on stderr what the figures do not: what the table shows, what is called otherwise, what is left to do."""
     if report.behind:
         print(report.behind, file=sys.stderr)
+    if report.renamed:
+        print(f"warning: {report.renamed}", file=sys.stderr)
     if report.postponed and not report.halt:
         waits = f"{report.postponed} tasks stay to be done: {report.wait_asked}; the same command does them then"
         print(f"{report.name}: {waits}", file=sys.stderr)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.evaluations.evaluation import ATTRITION, COST, COUNT, FRACTION, SECONDS, TIME, TOKENS, USD, Metric
 from engine.records import Outcome, Tally, TaskResult
 from engine.report import RunReport
+from engine.reserved import FIGURES, OWN, own_names
 from engine.statistics import ClusteredMean, clustered_error, quantile_interval, wilson
 
 REPLIED_WITHOUT_ANSWER = (Outcome.REFUSED, Outcome.TRUNCATED, Outcome.EMPTY, Outcome.UNPARSED)
@@ -81,21 +82,44 @@ def _scores(name: str, report: RunReport, tally: Tally, figures: Figures) -> Ite
     """
     if report.score is not None and not isinstance(report.metrics.get(name), int | float):
         yield _score(name, report, tally)
+    called = recorded_names(name, report.metrics)
     numbers = {m: float(v) for m, v in report.metrics.items() if isinstance(v, int | float) and math.isfinite(v)}
-    means = {m: figures.means.get(m.removeprefix(f"{name}/")) for m in numbers}
-    known = {m: mean for m, mean in means.items() if mean and math.isclose(mean.mean, numbers[m], rel_tol=1e-9)}
+    means = {m: _made_here(m.removeprefix(f"{name}/"), figures) for m in numbers}
+    known = {m: made for m, made in means.items() if made and math.isclose(made[0].mean, numbers[m], rel_tol=1e-9)}
     own = [value for m, value in numbers.items() if m not in known and m != name]
     unit = FRACTION if all(0.0 <= value <= 1.0 for value in own) else ""
     for metric, value in numbers.items():
         if metric == name and value == tally.score:
             yield _score(name, report, tally)
         elif metric in known:
-            yield _mean(metric, known[metric], share=metric.removeprefix(f"{name}/") in figures.shares)
+            mean, share = known[metric]
+            yield _mean(called.get(metric, metric), mean, share=share)
         else:
-            yield Metric(name=metric, value=value, unit=unit, higher_is_better=True)
+            yield Metric(name=called.get(metric, metric), value=value, unit=unit, higher_is_better=True)
     if figures.answered.counted:
         answered = _mean(f"{name}/score_answered", figures.answered, share=True)
         yield replace(answered, tags=ATTRITION)
+
+
+def recorded_names(name: str, metrics: Iterable[str]) -> dict[str, str]:
+    """What each metric of a run is recorded as: one with the name of a figure of ours as `gsm8k/own_n`."""
+    head = f"{name}/"
+    called = own_names([metric.removeprefix(head) for metric in metrics if metric.startswith(head)], FIGURES)
+    return {head + old: head + new for old, new in called.items()}
+
+
+def renaming(name: str, metrics: Iterable[str]) -> str:
+    """A sentence about metrics that are recorded under another name than their solver's; empty where none is."""
+    pairs = [f"{old!r} is recorded as {new!r}" for old, new in recorded_names(name, metrics).items() if old != new]
+    if not pairs:
+        return ""
+    return f"{', '.join(pairs)}: the engine records a figure of that name itself; call yours otherwise in the solver"
+
+
+def _made_here(name: str, figures: Figures) -> tuple[ClusteredMean, bool] | None:
+    """The mean that the engine made itself of what tasks gave this name, and whether it is one of shares."""
+    given = name if name in figures.means else name.removeprefix(OWN)
+    return (figures.means[given], given in figures.shares) if given in figures.means else None
 
 
 def _score(name: str, report: RunReport, tally: Tally) -> Metric:

@@ -24,6 +24,7 @@ from engine.evaluations.record import FinishedRun, record_run
 from engine.evaluations.solutions import read_solutions
 from engine.events import RunStarted
 from engine.records import Outcome, Selection
+from engine.reserved import FIGURES
 from engine.statistics import ClusteredMean, Interval, mean_interval, wilson
 from tests.evaluation_kit import finish, open_store, put_run, record
 
@@ -92,6 +93,14 @@ async def test_the_score_over_answered_tasks_has_the_interval_of_its_kind(store,
     values = [each for each in flat if each not in (None, REFUSED)]
     assert (answered.n, answered.value) == (len(values), pytest.approx(sum(values) / len(values)))
     assert (answered.ci_low, answered.ci_high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("scores", [SCORES, PARTIAL, [[1, 0], [REFUSED, None]]])
+async def test_every_figure_that_the_engine_adds_has_a_name_that_no_solver_can_take(store, home, scores):
+    made = await record(store, "r1", scores, home=home)
+    names = {name.removeprefix("adding/") for name in made.metrics if "@" not in name and "^" not in name}
+    assert names - {"adding"} <= FIGURES
+    assert len(names) > 15
 
 
 def clustered(cells: list[list[float]]) -> Interval | None:

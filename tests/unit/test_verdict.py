@@ -42,3 +42,8 @@ def test_numbers_of_an_array_library_become_plain_ones():
 def test_anything_else_is_the_solvers_error(given):
     with pytest.raises(SolverError, match="solve returned"):
         verdict(given)
+
+
+def test_a_name_cannot_stand_for_a_metric_and_a_tag_at_once():
+    with pytest.raises(SolverError, match="'law' is a metric and a tag"):
+        verdict(Score(value=1.0, metrics={"law": 0.5}, tags=("law",)))
