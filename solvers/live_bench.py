@@ -33,7 +33,7 @@ class LiveBenchSolverStrategy(SolverStrategy):
     """Asks a question's turns in one session, and scores the last reply.
 
     Metrics are fractions: `average` of the categories, `group/<category>` of the category's tasks, `task/<task>`
-    of the task's questions.
+    of the task's questions. Those that are plain means of questions have n and interval.
 
     Args:
         dataset_ref: a folder with `question.jsonl` or `question.jsonl.gz` somewhere below, or rows.
@@ -108,13 +108,14 @@ class LiveBenchSolverStrategy(SolverStrategy):
         for turn in turns:
             text = await session.run_task(str(turn))
         info = {"category": datum.get("category"), "task": datum.get("task")}
+        tags = (f"group/{info['category']}", f"task/{info['task']}")
         if not text.strip():
-            return Score(value=0.0, info=info)
+            return Score(value=0.0, tags=tags, info=info)
         try:
             value = await apart(score_question, str(text), datum, cpu_s=JUDGEMENT_S)
         except GivenUpError as error:
-            return Score(value=0.0, info={**info, "gave_up": str(error)})
-        return Score(value=value, info=info)
+            return Score(value=0.0, tags=tags, info={**info, "gave_up": str(error)})
+        return Score(value=value, tags=tags, info=info)
 
     def get_evaluation_metrics(self, tasks_results: Sequence[tuple[bool, Any]]) -> dict[str, Any]:
         """`average`, `group/<category>` and `task/<task>`.

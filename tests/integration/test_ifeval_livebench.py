@@ -14,6 +14,7 @@ import pytest
 
 from engine.endpoints.recorded import Recorded, load_recording
 from engine.endpoints.server import ChatRequest, serve
+from engine.statistics import wilson
 from tests.support import engine, rows, scripted
 
 BOMB = "\n" * 1_000_000 + "no list"
@@ -143,6 +144,26 @@ async def test_a_release_holds_what_was_released_and_not_removed_by_then(tmp_pat
     }  # fmt: skip
     assert none.code == 2
     assert "no LiveBench question" in none.err
+
+
+async def test_figures_of_tasks_have_their_n_and_their_interval(tmp_path):
+    folder = folder_of(
+        tmp_path,
+        *(question(number, turns=["yes" if number % 2 else "no"]) for number in range(8)),
+        question(8, category="reasoning", task="spatial"),
+    )
+    async with scripted(lambda request: request.texts[-1][1]) as (server, _):
+        run = ("run", folder, "LiveBenchSolverStrategy", "--model", f"{server.base_url}::m", "--record")
+        ended = await engine(*run, cwd=tmp_path)
+        assert ended.code == 0, ended.err
+    shown = json.loads((await engine("evaluation", "show", "latest", "--format", "json", cwd=tmp_path)).out)
+    metrics = {each["name"].removeprefix("live_bench/"): each for each in shown["metrics"]}
+    cta, expected = metrics["task/cta"], wilson(4, 8)
+    assert (cta["value"], cta["n"], cta["unit"]) == (0.5, 8, "fraction")
+    assert (cta["ci_low"], cta["ci_high"]) == pytest.approx((expected.low, expected.high))
+    assert metrics["group/data_analysis"]["n"] == 8
+    assert metrics["task/spatial"]["n"] == 1
+    assert metrics["average"]["ci_low"] is None, "a mean of means has no interval here"
 
 
 async def test_turns_are_said_in_one_session_and_the_last_reply_is_scored(tmp_path):
