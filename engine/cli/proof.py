@@ -83,6 +83,7 @@ def verify(
     solver: str = "",
     dataset: str = "",
     other_source: Flag = False,
+    local_files: Flag = False,
     verbose: Annotated[Flag, Parameter(name=("--verbose", "-v"))] = False,
     format: str = "table",  # noqa: A002 - the flag's name
 ) -> int:
@@ -96,6 +97,7 @@ def verify(
         solver: which installed solver scores, in place of that with the recorded name, as path.py:Class.
         dataset: the dataset, in place of the rows in the file; it must have the recorded fingerprint.
         other_source: let a solver score whose source is another one than was recorded.
+        local_files: let options of the bundle name files of this machine, as --examples shots.jsonl does.
         verbose: every figure, and not just those that differ.
         format: table or json.
     """
@@ -108,7 +110,7 @@ def verify(
     here = Here(folder=Path.cwd(), home=read_environment(Path.cwd()).home, solver=solver, dataset=dataset)
 
     async def main() -> Proof:
-        return await check_bundle(file, here, other_source=other_source)
+        return await check_bundle(file, here, other_source=other_source, local_files=local_files)
 
     proof = anyio.run(main)
     if format == "json":
@@ -130,7 +132,7 @@ def _show(proof: Proof, *, verbose: bool) -> None:
     print(f"content sha256 {proof.digest}")
     if "why" in solver:
         print(plain(f"not replayed: {solver['why']}"))
-        print("  --other-source lets another source score, --solver names where the solver is")
+        print(f"  hint: {solver['hint']}")
     else:
         same = "the same as recorded" if solver["same"] else "not the recorded one"
         print(f"solver source {solver['source_here']}, {same}")

@@ -103,7 +103,7 @@ class Proof:
         }
 
 
-async def check_bundle(path: Path, here: Here, *, other_source: bool = False) -> Proof:
+async def check_bundle(path: Path, here: Here, *, other_source: bool = False, local_files: bool = False) -> Proof:
     """Score the tasks of a bundle again, and compare every figure.
 
     Args:
@@ -111,6 +111,7 @@ async def check_bundle(path: Path, here: Here, *, other_source: bool = False) ->
         here: where its solver is looked for; a dataset that is named there stands in for the bundle's rows, and
             must have the recorded fingerprint.
         other_source: whether a solver may score whose source is another one than was recorded.
+        local_files: whether the bundle's options may name files of this machine.
 
     Raises:
         ProofError: it is no bundle, is cut short, was changed, or holds what none of ours holds.
@@ -118,7 +119,9 @@ async def check_bundle(path: Path, here: Here, *, other_source: bool = False) ->
     with TemporaryDirectory(prefix="engine-verify-") as work, closing(Spool(Path(work) / "rows")) as spool:
         async with _store(Path(work) / "replay.db") as store:
             kept = await keep(path, cast("EvaluationStore", store), spool)
-            found = await anyio.to_thread.run_sync(lambda: installed(kept, here, other_source=other_source))
+            found = await anyio.to_thread.run_sync(
+                lambda: installed(kept, here, other_source=other_source, local_files=local_files)
+            )
             proof = Proof(digest=kept.digest, evaluation=kept.evaluation, solver=found, notes=list(found.notes))
             await _Check(store, kept, proof, path, Path(work)).run()
             return proof

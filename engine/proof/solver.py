@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engine.data.kept import kept_view
@@ -17,6 +19,7 @@ from engine.proof.replay import Here
 from engine.proof.shelf import Kept
 from engine.source import solver_code
 
+LOCAL_FILES = "--local-files lets it be read, where it is what the run had; else verify in another folder"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a bundle may call its solver: no path, no module."""
 
@@ -46,6 +49,7 @@ class NoSolver:
     recorded: str
     why: str
     here: str = ""
+    hint: str = "--other-source lets another source score, --solver names where the solver is"
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,20 +60,26 @@ class NoSolver:
             "source_here": self.here or None,
             "same": False,
             "why": self.why,
+            "hint": self.hint,
         }
 
 
-def installed(kept: Kept, here: Here, *, other_source: bool = False) -> Installed | NoSolver:
+def installed(kept: Kept, here: Here, *, other_source: bool = False, local_files: bool = False) -> Installed | NoSolver:
     """The solver that scores a bundle; blocking.
 
     Args:
         kept: the bundle.
         here: where solvers are looked for; a dataset that is named there stands in for the bundle's rows.
         other_source: whether one whose source differs may score.
+        local_files: whether the bundle's options may name files of this machine.
     """
     name, recorded = kept.run.record.solver, str(kept.run.parts.get("solver_source"))
     if not here.solver and not NAME.fullmatch(name):
         return NoSolver(name=name, recorded=recorded, why="the bundle names its solver by what is no name")
+    if not local_files and (named := _local_file(kept)):
+        option, value = named
+        why = f"the option {option} of the bundle names {value!r:.80}, which is a file or folder of this machine"
+        return NoSolver(name=name, recorded=recorded, why=why, hint=LOCAL_FILES)
     try:
         found = find_solver(here.solver or name, folder=here.folder)
         source = solver_code(found, {}).source
@@ -113,6 +123,34 @@ def _built(kept: Kept, found: type[Any], source: str, here: Here) -> Installed |
     if scorers != dict(kept.run.parts.get("scorers") or {}):
         notes.append(f"scorers here are {scorers}, recorded were {kept.run.parts.get('scorers')}")
     return Installed(name=run.solver, solver=solver, recorded=recorded, here=source, rows=rows, notes=tuple(notes))
+
+
+def _local_file(kept: Kept) -> tuple[str, str] | None:
+    """The first option that names something on this machine, and what: a stranger chooses nothing that is read here.
+
+    A split of the bundle is none, unless its name is a path.
+    """
+    for option, value in kept.run.options.items():
+        for text in _texts(value):
+            if not (text in kept.splits and NAME.fullmatch(text)) and _is_there(text):
+                return option, text
+    return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for each in (*value.keys(), *value.values()) for text in _texts(each))
+    elif isinstance(value, list):
+        yield from (text for each in value for text in _texts(each))
+
+
+def _is_there(text: str) -> bool:
+    try:
+        return bool(text) and os.path.lexists(Path(text).expanduser())
+    except (OSError, ValueError, RuntimeError):  # no name that a file can have
+        return False
 
 
 def _safe(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
