@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from engine.calls.rates import Bucket, Pace, pause_asked
+from engine.calls.pace import Pace
+from engine.calls.rates import Bucket, pause_asked
 
 CUT = 0.8
 COOL_DOWN_S = 5.0
@@ -26,11 +27,15 @@ UNASKED_PAUSE_S = 0.5
 """After a refusal that says nothing of when to come back."""
 SETTLE_S = 0.5
 """After a pause, how long refusals still belong to what was before it."""
+STEPS = 32
+"""What is added to the limit for each round of answers is this part of the ceiling, and one at least."""
 SATURATED = 0.8
 """Of the limit, what must be in use for the limit to grow."""
 COMPANY = 12
 """So many answers are looked at to tell a rate limit, which refuses all that comes after, from a chance refusal."""
 REFUSED_IN_COMPANY = 8
+MOST_PASSED = 3
+"""So many times those that were refused may have passed, for it to be a limit and not chance."""
 ALIKE = 0.25
 """How far the numbers of answers before two refusals may differ: a limit lets about the same through each time."""
 
@@ -91,7 +96,14 @@ class Gate:
         self._credit = 0
         self._refusals: deque[bool] = deque(maxlen=COMPANY)
         self._few_say_little = False
-        self._episode, self._episode_at = 0, float("-inf")
+        self._episodes, self._episode_at = deque([0] * 4, maxlen=4), float("-inf")
+        self._older, self._older_at = 0, float("-inf")
+        """How many of those in flight left before the last pause began, and when that was ..."""
+        self._oldest, self._oldest_at = 0, float("-inf")
+        """... and the same of the pause before it."""
+        self._turned_back = self._let_through = 0
+        """Of those that left before it, how many were refused and how many answered."""
+        self._most_lately = 0
         self._lanes: OrderedDict[str, deque[_Waiter]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -138,17 +150,22 @@ class Gate:
         if self._lanes:
             self._let_in()
 
-    def accepted(self, headers: Mapping[str, str], *, reserved: int = 0, used: int = 0) -> None:
-        """A request was answered; `reserved` tokens were set aside for it, `used` were needed."""
-        self.pace.accepted(self.now())
+    def accepted(self, headers: Mapping[str, str], *, seconds: float = 0.0, reserved: int = 0, used: int = 0) -> None:
+        """A request was answered after `seconds`; `reserved` tokens were set aside for it, `used` were needed."""
+        now = self.now()
+        sent_at = now - seconds
+        self.pace.accepted(now, sent_at=sent_at)
         self._refusals.append(False)
+        if self._older and sent_at <= self._older_at:
+            self._let_through += 1
+            self._ended(sent_at)
         if self._tokens is not None:
             self._tokens.correct(reserved - used)
         if self.limit < self.ceiling and self.in_flight >= SATURATED * self.limit and self._lanes:
             self._credit += 1
             if self._credit >= self.limit:
                 self._credit = 0
-                self._move(self.limit + 1, "requests wait and are accepted")
+                self._move(self.limit + max(1, self.ceiling // STEPS), "requests wait and are accepted")
         asked_s = pause_asked(headers)
         if asked_s is not None:
             self._pause(asked_s, "its rate limit headers say that nothing is left")
@@ -160,27 +177,53 @@ class Gate:
         """
         now = self.now()
         self._refusals.append(True)
+        self._ended(sent_at)
         alone = sent_at > self._slowed_at and self.pace.rate is None and not self._is_rate_limit(sent_at)
         if retry_after_s is not None:
             self._pause(retry_after_s, why)
         if sent_at <= self._slowed_at:
-            self.pace.also_refused()
+            self.pace.also_refused(sent_at=sent_at)
             return
         if alone:
+            self._turned_back += 1
             if self.paused_until - now >= SETTLE_S:
-                self.pace.paused(self.paused_until)
+                self.pace.paused(now, self.paused_until)
             return
         if retry_after_s is None:
             self._pause(UNASKED_PAUSE_S, why)
-        self._slowed_at = max(now, self.paused_until) + SETTLE_S
-        self._credit = 0
-        self._timed = True
-        self.pace.refused(now, pause_s=max(0.0, self.paused_until - now), others=self.in_flight - 1)
+        others = max(0, self.in_flight - 1 - self._oldest)
+        self.pace.refused(now, sent_at=sent_at, pause_s=max(0.0, self.paused_until - now), others=others)
         if self.pace.in_vain:
-            self._let_go()
-        elif now - self._cut_at >= COOL_DOWN_S:
+            self._let_go(now)
+            return
+        self._slow_down(max(now, self.paused_until), why)
+
+    def _ended(self, sent_at: float) -> None:
+        if self._older and sent_at <= self._older_at:
+            self._older -= 1
+            if self._oldest and sent_at <= self._oldest_at:
+                self._oldest -= 1
+
+    def _slow_down(self, at: float, why: str) -> None:
+        now = self.now()
+        self._slowed_at = at + SETTLE_S
+        self._credit = self._turned_back = 0
+        self._timed = True
+        if self.pace.rate is not None and now - self._cut_at >= COOL_DOWN_S:
             self._cut_at = now
-            self._move(max(1, int(min(self.limit, self.in_flight + 1) * CUT)), why)
+            self._move(max(1, int(min(self.limit, self._most_lately) * CUT)), why)
+            self._most_lately = self.in_flight
+
+    def _look_back(self, now: float) -> None:
+        """After a pause: of those that left at once, many were refused and some were not; that is a limit.
+
+        Answers take seconds where refusals take none, so nothing may have been answered when all are refused.
+        """
+        refused, self._turned_back = self._turned_back, 0
+        passed = self._let_through + self._older
+        if self.pace.rate is None and refused >= REFUSED_IN_COMPANY and COMPANY <= passed <= MOST_PASSED * refused:
+            self.pace.let_through(now, count=passed, pause_s=self.paused_until - self._older_at)
+            self._slow_down(now, f"{refused} of {refused + passed} requests at once were refused")
 
     def one_by_one(self, wait_s: float, why: str) -> None:
         """The provider answers nothing: let one request at a time ask whether it is back, after a wait."""
@@ -198,16 +241,18 @@ class Gate:
         if not self.pace.is_told:
             return False
         if sent_at > self._episode_at:
-            before, self._episode = self._episode, self.pace.lately
+            self._episodes.append(self.pace.lately)
             self._episode_at = max(self.now(), self.paused_until)
-            if min(before, self._episode) >= COMPANY and abs(before - self._episode) <= ALIKE * self._episode:
+            if _repeats(self._episodes, surely=self._few_say_little):
                 return True
         if self.in_flight < COMPANY and not self._few_say_little:
             return True
         return sum(self._refusals) >= REFUSED_IN_COMPANY
 
-    def _let_go(self) -> None:
+    def _let_go(self, now: float) -> None:
         self.pace = Pace()
+        self._slowed_at, self._turned_back = now, 0
+        self._episodes.extend([0] * 4)
         self._few_say_little = True
         self._refusals.clear()
         self._move(self.ceiling, "requests are refused as often however slow they leave: it is not their rate")
@@ -217,6 +262,10 @@ class Gate:
         before, until = self.paused_until, now + seconds
         if seconds > self._longest_pause_s or until <= before:
             return
+        if before <= now:
+            self._oldest, self._oldest_at = self._older, self._older_at
+            self._older, self._older_at = self.in_flight - 1, now
+            self._turned_back = self._let_through = 0
         self.paused_until = until
         self.pace.wait_until(until)
         self._timed = True
@@ -235,8 +284,10 @@ class Gate:
             self._changed(Change(self.name, self.limit, self.pace.rate, why))
 
     def _take(self, tokens: int) -> None:
-        self.in_flight += 1
-        self.peak = max(self.peak, self.in_flight)
+        self.in_flight = in_flight = self.in_flight + 1
+        if in_flight > self._most_lately:
+            self._most_lately = in_flight
+            self.peak = max(self.peak, in_flight)
         if self._timed:
             now = self.now()
             self.pace.sent(now)
@@ -248,6 +299,8 @@ class Gate:
     def _due(self, tokens: int) -> float:
         """Seconds until time allows a request; 0 or less where it does."""
         now = self.now()
+        if self._turned_back and now >= self.paused_until:
+            self._look_back(now)
         waits = [self.paused_until - now, self.pace.due(now)]
         if self._requests is not None:
             waits.append(self._requests.due(now, 1))
@@ -283,3 +336,17 @@ class Gate:
             waiters.remove(waiter)
             if not waiters:
                 del self._lanes[lane]
+
+
+def _repeats(answered: Sequence[int], *, surely: bool) -> bool:
+    """Whether about as many were answered before the last refusal as before the one before it, or by turns.
+
+    Where that was chance once, only one time more is sure.
+    """
+    first, second, third, last = answered
+    by_turns = _alike(second, last) and _alike(first, third)
+    return by_turns if surely else by_turns or _alike(third, last)
+
+
+def _alike(before: int, after: int) -> bool:
+    return min(before, after) >= COMPANY and abs(before - after) <= ALIKE * after

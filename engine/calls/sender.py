@@ -176,6 +176,7 @@ class Sender:
         usage = reply.usage
         self.gate.accepted(
             reply.headers,
+            seconds=reply.latency_s,
             reserved=self._tokens(request),
             used=(usage.input_tokens or 0) + (usage.output_tokens or 0),
         )

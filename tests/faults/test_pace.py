@@ -28,6 +28,8 @@ class Server:
     asks: str = "seconds"
     chance: float = 0.0
     rate: float = RATE
+    phase: float = 0.0
+    """How far into one of its windows the first request comes."""
     allowed: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     level: float = RATE
@@ -41,6 +43,7 @@ class Server:
         (self.allowed if wait_s is None else self.refused).append(now)
         if wait_s is None or self.asks == "nothing":
             return None if wait_s is None else math.inf
+        wait_s -= 1e-9  # a sum of floats: one second is not told as two
         return max(1, math.ceil(wait_s)) if self.asks == "seconds" else math.ceil(1000 * wait_s) / 1000
 
     def _above(self, now: float) -> float | None:
@@ -50,14 +53,21 @@ class Server:
                 return (1 - self.level) / self.rate
             self.level -= 1
             return None
-        since = int(now) if self.counts == "window" else now - 1
+        since = int(now + self.phase) - self.phase if self.counts == "window" else now - 1
         counted = sorted(self.allowed[-2 * RATE :] + self.refused[-2 * RATE :]) if self.counts_refused else self.allowed
         recent = [at for at in counted[-2 * RATE :] if at >= since]
         return None if len(recent) < self.rate else (since + 1 if self.counts == "window" else recent[0] + 1) - now
 
 
 async def _used(
-    server: Server, *, ceiling: int, until_s: float, latency_s: float = 0.05, seed: int = 1, late_s: float = 0.0
+    server: Server,
+    *,
+    ceiling: int,
+    until_s: float,
+    latency_s: float = 0.05,
+    refuses_in_s: float = 0.05,
+    seed: int = 1,
+    late_s: float = 0.0,
 ) -> Gate:
     """Ask as fast as the gate lets; with `late_s`, what leaves is held up for about so long twice a second."""
     loop, gate, rng = asyncio.get_running_loop(), Gate(ceiling), random.Random(seed)
@@ -73,10 +83,10 @@ async def _used(
             sent_at = loop.time()
             await asyncio.sleep(max(0.0, held[bisect(begins, sent_at) - 1][1] - sent_at))
             wait_s = server.asks_for(loop.time(), rng)
-            slow = latency_s if wait_s is None else min(latency_s, 0.05)
+            slow = latency_s if wait_s is None else min(latency_s, refuses_in_s)
             await asyncio.sleep(slow * rng.lognormvariate(0, 0.3))
             if wait_s is None:
-                gate.accepted({})
+                gate.accepted({}, seconds=loop.time() - sent_at)
             else:
                 gate.refused(None if wait_s == math.inf else wait_s, sent_at=sent_at, why="429")
             gate.leave()
@@ -103,6 +113,46 @@ def test_a_limit_is_learned_within_ten_seconds(counts, ceiling, asks):
     print(f"{counts}, {ceiling}, {asks}: goodput {goodput:.3f}, {100 * share:.2f} % refused")
     assert goodput >= 0.95
     assert share <= 0.05
+
+
+@pytest.mark.parametrize("ceiling", [8, 64, 256, 512])
+@pytest.mark.parametrize("counts", ["window", "sliding", "bucket"])
+def test_a_limit_is_learned_where_refusals_come_long_before_answers(counts, ceiling):
+    server = Server(counts)
+    virtual_time.run(_used(server, ceiling=ceiling, until_s=90, refuses_in_s=0.002))
+    goodput, share = _figures(server, until_s=90)
+    print(f"{counts}, {ceiling}: goodput {goodput:.3f}, {100 * share:.2f} % refused")
+    assert goodput >= 0.95
+    assert share <= (0.05 if ceiling < 512 else 0.1), "the first burst is as large as was asked for"
+
+
+@pytest.mark.parametrize("ceiling", [8, 16, 64, 256])
+@pytest.mark.parametrize("refuses_in_s", [0.05, 0.002])
+def test_a_limit_is_learned_wherever_in_a_window_the_run_begins(ceiling, refuses_in_s):
+    found = []
+    for tenth in range(0, 10, 2):
+        server = Server("window", phase=tenth / 10 + 0.03)
+        how = {"ceiling": ceiling, "until_s": 60.0, "refuses_in_s": refuses_in_s, "seed": tenth}
+        virtual_time.run(_used(server, **how))
+        found.append(_figures(server, until_s=60))
+    print(f"{ceiling}, {refuses_in_s} s: goodput {[round(goodput, 3) for goodput, _ in found]}")
+    assert sum(goodput for goodput, _ in found) / len(found) >= 0.95
+    assert min(goodput for goodput, _ in found) >= 0.93, "each refusal after ten seconds costs a fiftieth"
+    assert max(share for _, share in found) <= 0.05
+
+
+@pytest.mark.parametrize(("ceiling", "latency_s"), [(32, 0.2), (128, 0.5), (256, 1.0), (512, 3.0)])
+@pytest.mark.parametrize("counts", ["window", "sliding", "bucket"])
+def test_a_limit_is_learned_where_models_think_for_long(counts, ceiling, latency_s):
+    found = []
+    for fifth in (0, 2, 4):
+        server = Server(counts, phase=fifth / 5 + 0.03)
+        how = {"ceiling": ceiling, "until_s": 75.0, "latency_s": latency_s, "refuses_in_s": 0.01, "seed": fifth}
+        virtual_time.run(_used(server, **how))
+        found.append(_figures(server, until_s=75))
+    print(f"{counts}, {ceiling}, {latency_s} s: goodput {[round(goodput, 3) for goodput, _ in found]}")
+    assert sum(goodput for goodput, _ in found) / len(found) >= 0.95
+    assert max(share for _, share in found) <= (0.05 if ceiling < 512 else 0.1), "the first burst is the user's"
 
 
 @pytest.mark.parametrize("ceiling", [8, 64])
