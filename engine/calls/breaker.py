@@ -15,6 +15,12 @@ IN_A_ROW = 3
 """Hopeless faults in a row that open the breaker once something has worked; before that, one is enough."""
 
 
+UNLIKE_REPLIES = 20
+"""Replies that are no completions, where nothing has ever worked, before which the breaker stays as it is."""
+TRIES = 4
+"""So often a call was tried when they open it: what fails at first may be answered yet."""
+
+
 class Breaker:
     """Opens for a model on faults that no retry mends: a bad key, no quota, no such model, "come back tomorrow".
 
@@ -29,6 +35,7 @@ class Breaker:
         self._open: dict[str, EndpointError] = {}
         self._row: dict[str, list[float]] = {}
         self._worked: set[str] = set()
+        self._unlike: dict[str, list[str]] = {}
 
     def halt(self, model: str) -> EndpointError | None:
         """Why no request may leave for this model; None where it may."""
@@ -46,6 +53,7 @@ class Breaker:
         """
         if self._row or model not in self._worked:
             self._worked.add(model)
+            self._unlike.pop(model, None)
             later = [at for at in self._row.pop(model, ()) if at > sent_at]
             if later:
                 self._row[model] = later
@@ -62,6 +70,20 @@ class Breaker:
             if error.fault is Fault.NOT_FOUND and self._has_no_path:
                 hint = f"the base URL has no path; most end in /v1: {hint}"
             self.trip(model, EndpointError(what, hint=hint))
+
+    def has_worked(self, model: str) -> bool:
+        """Whether this model was ever answered for."""
+        return model in self._worked
+
+    def unlike(self, model: str, call: str, error: AttemptError, *, tries: int) -> None:
+        """A call got a reply that is no completion, its `tries`-th; where nothing ever worked, many of them open it."""
+        if model in self._worked or model in self._open:
+            return
+        calls = self._unlike.setdefault(model, [])
+        calls.append(call)
+        if tries >= TRIES and len(calls) >= UNLIKE_REPLIES and len(set(calls)) > 1:
+            what = f"{self._provider} cannot be used for {model!r}: every reply so far is no completion"
+            self.trip(model, EndpointError(f"{what}: {error.message}", hint=_ADDRESS))
 
     def trip(self, model: str, why: EndpointError) -> None:
         """Open for this model."""
@@ -80,6 +102,7 @@ def _later(seconds: float) -> str:
     return f"it asks to wait {wait}, longer than engine.call_deadline_s: run the same command again then"
 
 
+_ADDRESS = "check the base URL: it is the part before /chat/completions, as in https://host/v1"
 _CURES: Mapping[Fault, str] = {
     Fault.AUTH: "check the key; everything bought so far is kept, and the same command goes on",
     Fault.PERMISSION: "the key may not use this model; ask for access or choose another model",

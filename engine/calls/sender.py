@@ -162,7 +162,7 @@ class Sender:
                 attempts.append(_failed(error, started_at, time.monotonic() - began))
                 line.meter.failed(error.fault, error.message)
                 if not self._adapts(request, line, body, error):
-                    self._learn(request, error, began)
+                    self._learn(request, error, began, attempts)
                     halt = self.breaker.halt(request.model)
                     if halt is not None and self.breaker.is_hopeless(
                         error
@@ -199,8 +199,11 @@ class Sender:
             self._stop_waiting()
             raise _halted(line, refusal) from error
 
-    def _learn(self, request: Request, error: AttemptError, began: float) -> None:
+    def _learn(self, request: Request, error: AttemptError, began: float, attempts: list[Attempt]) -> None:
         self.breaker.failed(request.model, error, sent_at=began)
+        if error.fault is Fault.MALFORMED:
+            tries = sum(attempt.fault == Fault.MALFORMED for attempt in attempts)
+            self.breaker.unlike(request.model, request.key, error, tries=tries)
         why = f"{error.fault}: {error.message}"
         if error.fault in REFUSALS and not self.breaker.is_hopeless(error):
             sent_at = self.gate.now() - (time.monotonic() - began)
@@ -228,7 +231,8 @@ class Sender:
             line.ends.wait_asked = asked
             return DrainError(asked)
         if error.fault not in ITS_OWN:
-            self.outage.gave_up(time.monotonic(), may_pass=error.fault.may_pass)
+            no_model = error.fault is Fault.MALFORMED and not self.breaker.has_worked(request.model)
+            self.outage.gave_up(time.monotonic(), may_pass=error.fault.may_pass and not no_model)
             if self.outage.is_useless:
                 what = (
                     f"{self._name} cannot be used for {request.model!r}: {USELESS_AFTER} calls in a row failed, as in: "

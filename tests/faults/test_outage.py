@@ -229,3 +229,47 @@ async def test_a_run_that_does_not_move_says_what_it_waits_for(tmp_path, monkeyp
     assert stalled
     assert f"3 requests at {endpoint.url}" in stalled[0].waits_for
     assert stalled[0].seconds >= 0.4
+
+
+WRONG = {
+    "another API": s.said({"oops": 1}),
+    "a page": s.fixed(s.http(b"<html><body>Welcome</body></html>", kind="text/html")),
+    "a stream of nothing": s.fixed(s.http(b"", kind="text/event-stream")),
+}
+
+
+@pytest.mark.parametrize("script", WRONG.values(), ids=WRONG)
+async def test_an_address_that_answers_with_something_else_ends_the_run_after_few_requests(tmp_path, script):
+    async with _endpoint(lambda *_: script) as endpoint:
+        ended = await _run(tmp_path, endpoint, "--max_concurrent", 64, tasks=2000)
+    assert (ended.code, ended.runs[0]["errored"]) == (3, 0), ended.err
+    assert endpoint.requests < 64 * 5
+    assert "every reply so far is no completion" in ended.err
+    assert "/chat/completions" in ended.err.partition("hint: ")[2]
+
+
+async def test_such_an_address_ends_the_run_also_where_nothing_is_tried_twice(tmp_path):
+    async with _endpoint(lambda *_: WRONG["another API"]) as endpoint:
+        ended = await _run(tmp_path, endpoint, "--max_concurrent", 64, *ONCE, tasks=2000)
+    assert ended.code == 3, ended.err
+    assert endpoint.requests <= USELESS_AFTER + 64
+
+
+async def test_where_each_request_fails_at_first_with_something_else_all_are_answered(tmp_path):
+    seen: dict[str, int] = {}
+
+    def thrice(_: int, prompt: str) -> s.Script | None:
+        seen[prompt] = seen.get(prompt, 0) + 1
+        return s.said({"oops": 1}) if seen[prompt] <= 3 else None
+
+    async with _endpoint(thrice) as endpoint:
+        ended = await _run(tmp_path, endpoint, "--max_concurrent", 64, tasks=100)
+    assert ended.runs[0]["passed"] == 100, ended.err
+
+
+async def test_a_prompt_that_gets_something_else_every_time_ends_no_run(tmp_path):
+    poison = s.said({"oops": 1})
+    async with _endpoint(lambda _, prompt: poison if prompt.startswith("0 ") else None) as endpoint:
+        few = ("--max_concurrent", 1, "--set", "engine.max_attempts=4", "--max-errors", "50%")
+        ended = await _run(tmp_path, endpoint, *few, tasks=20)
+    assert (ended.runs[0]["passed"], ended.runs[0]["errored"]) == (19, 1), ended.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.calls.breaker import HOPELESS, IN_A_ROW, Breaker
+from engine.calls.breaker import HOPELESS, IN_A_ROW, TRIES, Breaker
 from engine.errors import AttemptError
 from engine.records import Fault
 
@@ -47,4 +47,31 @@ def test_faults_that_may_pass_do_not_count():
     breaker = Breaker("p")
     for _ in range(20):
         breaker.failed("m", _refusal(Fault.SERVER), sent_at=1.0)
+    assert breaker.halt("m") is None
+
+
+def _told(breaker: Breaker, calls: int, tries: int) -> None:
+    for attempt in range(1, tries + 1):
+        for call in range(calls):
+            breaker.unlike("m", str(call), _refusal(Fault.MALFORMED), tries=attempt)
+
+
+def test_replies_that_are_no_completions_open_it_when_calls_were_tried_often_and_nothing_ever_worked():
+    breaker = Breaker("p")
+    _told(breaker, calls=50, tries=TRIES - 1)
+    assert breaker.halt("m") is None, "each may be answered yet"
+    _told(breaker, calls=1, tries=TRIES)
+    assert breaker.halt("m") is not None
+
+
+def test_one_call_alone_does_not_open_it_however_often_it_is_tried():
+    breaker = Breaker("p")
+    _told(breaker, calls=1, tries=100)
+    assert breaker.halt("m") is None
+
+
+def test_once_something_worked_they_are_faults_of_their_own_requests():
+    breaker = Breaker("p")
+    breaker.worked("m", sent_at=0.0)
+    _told(breaker, calls=100, tries=TRIES)
     assert breaker.halt("m") is None
