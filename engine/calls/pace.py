@@ -35,7 +35,7 @@ APPROACH = 0.2
 """Of what is between a pace that was not refused soon and one that was, what is added each second."""
 NEAR = 0.97
 LASTS = 5.0
-"""Windows: a pace so near to one that was refused is allowed where it lasts for so many."""
+"""Windows: a pace so near to one that was refused is known to be allowed where it lasts for so many."""
 GROWTH = 0.01
 """A second, while no pace was refused that was faster: slow at first, for it may be right ..."""
 SLOW_S = 3.0
@@ -72,8 +72,6 @@ class Pace:
         self._most = inf
         """The slowest pace that was refused in this search."""
         self._near_since = inf
-        self._free_since = 0.0
-        """Since when no pace in the way of growth is known."""
         self._soon = 0
         self._in_vain = 0
         self._since_resumed = 0
@@ -257,20 +255,14 @@ class Pace:
         if self._settled:
             self.rate = self._known * (KEPT + (1.0 - KEPT) * (lasted_s / PLATEAU_S) ** 3)
             return
-        doublings = max(0.0, min(lasted_s, now - self._free_since) - SLOW_S) / DOUBLES_S
+        doublings = max(0.0, lasted_s - SLOW_S) / DOUBLES_S
         self._growth = float(min(MOST_GROWTH, GROWTH * 2.0 ** min(doublings, MOST_GROWTH / GROWTH)))
         if self._most < inf:
             is_tried = lasted_s >= SOON * self._window_s
             self._growth = APPROACH * max(0.0, self._most / self.rate - 1.0) if is_tried else 0.0
-            self._pass_by(now)
         self.rate *= (1.0 + self._growth) ** since_s
-
-    def _pass_by(self, now: float) -> None:
-        """A pace near to one that was refused, and lasting, says that it is allowed now."""
-        assert self.rate is not None
-        if self.rate < NEAR * self._most:
-            return
-        if self._near_since == inf:
-            self._near_since = now
-        elif now - self._near_since > LASTS * self._window_s:
-            self._most, self._near_since, self._free_since = inf, inf, now
+        if self.rate >= NEAR * self._most:
+            self._near_since = min(now, self._near_since)
+            if now - self._near_since > LASTS * self._window_s:
+                self._settle(self._most)
+                self._resumed = now
