@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from engine.calls.meter import Meter
+from engine.errors import CallError
 from engine.records import Outcome, Tally, TaskResult
 
 FEW_TASKS = 10
@@ -47,7 +48,7 @@ class Progress:
     def add(self, result: TaskResult) -> None:
         """Count a task that has just been kept."""
         self.outcomes[result.outcome] += 1
-        self.without_request += result.score is not None and not result.requests
+        self.without_request += _needed_no_request(result)
         if self.cost_usd is not None:
             self.cost_usd = None if result.cost_usd is None else self.cost_usd + result.cost_usd
         if result.score is not None:
@@ -110,3 +111,10 @@ class Progress:
             squares=self.before.squares + self.squares,
             fractional=self.before.fractional + self.fractional,
         )
+
+
+def _needed_no_request(result: TaskResult) -> bool:
+    """Whether all its replies were stored; a call that failed was asked for, and leaves no count of its requests."""
+    if result.requests or (result.error is not None and result.error.get("code") == CallError.code):
+        return False
+    return result.score is not None or result.cached_calls > 0

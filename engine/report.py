@@ -155,7 +155,7 @@ def report(
         score_high=(tally.values + n - tally.counted) / n,
         points=tally.values,
         cut=tally.cut,
-        cached=sum(n for outcome, n in progress.before.outcomes.items() if outcome.counted) + progress.without_request,
+        cached=progress.reused + progress.without_request,
         requests=progress.requests,
         input_tokens=tally.input_tokens,
         output_tokens=tally.output_tokens,

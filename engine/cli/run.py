@@ -24,7 +24,7 @@ from engine.cli.batch import Batch, read_batch
 from engine.cli.flags import RunFlags
 from engine.cli.logs import log_events, open_log
 from engine.cli.machine import results_only, within_files
-from engine.cli.show import final_lines, lag_line
+from engine.cli.show import counted, final_lines, lag_line
 from engine.config import ErrorLimit
 from engine.errors import one_error
 from engine.records import Outcome
@@ -124,7 +124,9 @@ class _Ending:
                     work.cancel()
                     return
                 self.stopped_by = number
-                print(f"finishing {engine.in_flight} requests in flight; once more to abort", file=sys.stderr)
+                print(
+                    f"finishing {counted(engine.in_flight, 'request')} in flight; once more to abort", file=sys.stderr
+                )
                 await engine.drain()
 
     def _end(self) -> int:
@@ -199,5 +201,7 @@ def _tell_what_is_left(report: RunReport) -> None:
     if report.renamed:
         print(f"warning: {report.renamed}", file=sys.stderr)
     if report.postponed and not report.halt:
-        waits = f"{report.postponed} tasks stay to be done: {report.wait_asked}; the same command does them then"
+        waits = (
+            f"{counted(report.postponed, 'task')} stay to be done: {report.wait_asked}; the same command does them then"
+        )
         print(f"{report.name}: {waits}", file=sys.stderr)

@@ -90,8 +90,8 @@ def cost_line(report: RunReport) -> str:
     """What was paid now and as if nothing had been stored, requests, tokens and time."""
     paid, whole = usd(report.cost_usd), usd(report.uncached_cost_usd)
     return (
-        f"{paid} paid now, {whole} uncached · {report.requests} requests · {report.cached} cached · "
-        f"{report.input_tokens} tokens in, {report.output_tokens} out · {report.duration_s:.1f} s"
+        f"{paid} paid now, {whole} uncached · {counted(report.requests, 'request')} · {report.cached} cached · "
+        f"{counted(report.input_tokens, 'token')} in, {report.output_tokens} out · {report.duration_s:.1f} s"
     )
 
 
