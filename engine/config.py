@@ -41,6 +41,7 @@ __all__ = [
     "bench_schema",
     "check_bench",
     "parse_bench",
+    "readable_part",
 ]
 
 HINT = "`engine schema` prints every key with its type and meaning"
@@ -70,6 +71,40 @@ def parse_bench(
     changed = override(table, overrides)
     place = _Place(name, lines=key_lines(text), source=text.splitlines(), flags=changed.flags)
     return _checked(changed.table, place, allow_empty=allow_empty, before=changed.mistakes)
+
+
+def readable_part(text: str, *, overrides: Sequence[str] = ()) -> Bench | None:
+    """A bench.toml with mistakes less what they stand on, to look for mistakes of another kind in the rest.
+
+    Benchmarks keep their numbers: one that cannot be read at all makes the answer None, as does what is no TOML.
+    A model that cannot be is a simulated one here.
+    """
+    try:
+        table = override(tomllib.loads(text.removeprefix("\ufeff")), overrides).table
+    except tomllib.TOMLDecodeError:
+        return None
+    found = json.loads(json.dumps(table, default=str))  # a copy, in which dates are texts
+    for _ in range(2):  # the second time round for what showed when the first was gone
+        try:
+            return Bench.model_validate(found)
+        except ValidationError as error:
+            for mistake in mistakes_of(error):
+                _leave_out(found, mistake.path)
+    return None
+
+
+def _leave_out(table: Any, path: KeyPath) -> None:
+    """Take away what stands at this path, or make it what can be read."""
+    *above, last = path
+    try:
+        for key in above:
+            table = table[key]
+        if path[:1] == ("benchmark",) and path[2:3] == ("models",):
+            table[last] = "simulated::any" if len(path) > 3 else ["simulated::any"]
+        else:
+            del table[last]
+    except (KeyError, IndexError, TypeError):
+        return  # it was missing, or went with another one
 
 
 def check_bench(

@@ -175,8 +175,12 @@ def together(errors: Sequence[EngineError]) -> EngineError:
     if len({(error.message, error.hint) for error in errors}) == 1:
         return errors[0]
     kind = EndpointError if all(isinstance(error, EndpointError) for error in errors) else ConfigError
-    lines = dict.fromkeys("; ".join(filter(None, (error.message, error.hint))) for error in errors)
-    return kind("\n".join(lines), hint="mend these, and try again")
+    return kind(told_of(errors), hint="mend these, and try again")
+
+
+def told_of(errors: Sequence[EngineError]) -> str:
+    """What each says and hints at, a line each, and none twice."""
+    return "\n".join(dict.fromkeys("; ".join(filter(None, (error.message, error.hint))) for error in errors))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.cli.flags import RunFlags
 from engine.cli.machine import results_only
-from engine.config import Bench, check_bench, parse_bench
+from engine.config import Bench, check_bench, parse_bench, readable_part
 from engine.errors import ConfigError, EngineError, UsageError
 from engine.literal_keys import NOT_A_VARIABLE, is_variable_name
 from engine.load import find_solver
@@ -64,7 +64,18 @@ def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, 
             hint=f"a batch is a file that ends with {TOML}",
         )
     text, name, folder = read_bench_text(target or DEFAULT_BENCH)
-    bench = _changed(parse_bench(text, name=name, overrides=flags.set_), flags)
+    return _batch(parse_bench(text, name=name, overrides=flags.set_), text, name, folder, flags)
+
+
+def readable_batch(target: str, flags: RunFlags) -> Batch | None:
+    """What can be read of a batch whose file holds mistakes, to look for further ones; None where that is nothing."""
+    text, name, folder = read_bench_text(target)
+    bench = readable_part(text, overrides=flags.set_)
+    return _batch(bench, text, name, folder, flags) if bench is not None else None
+
+
+def _batch(bench: Bench, text: str, name: str, folder: Path, flags: RunFlags) -> Batch:
+    bench = _changed(bench, flags)
     return Batch(bench, tuple(_orders(bench, flags, _Places(text, name, flags))), folder)
 
 

@@ -12,14 +12,14 @@ import anyio
 from cyclopts import Parameter
 
 from engine.api import Engine
-from engine.cli.batch import DEFAULT_BENCH, TOML, Batch, read_batch
+from engine.cli.batch import DEFAULT_BENCH, TOML, Batch, read_batch, readable_batch
 from engine.cli.detect import POWER, Wanted
 from engine.cli.flags import RunFlags
 from engine.cli.machine import results_only
 from engine.cli.show import counted
 from engine.config import bench_schema
 from engine.environment import Environment, read_environment
-from engine.errors import EngineError, UsageError, together
+from engine.errors import ConfigError, EngineError, UsageError, together, told_of
 from engine.forecast import Forecast
 from engine.prepare import Order, placed, prepare, solver_of
 
@@ -31,12 +31,42 @@ def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, P
         target: the file.
         flags: as for `engine run`: what is checked is what these would run.
     """
-    from engine.data.reference import asks_the_hub
-
     flags = flags or RunFlags()
     if not target.endswith(TOML):
         raise UsageError(f"{target!r} is no batch", hint=f"a batch is a file that ends with {TOML}")
-    batch = read_batch(target, "", flags, {})
+    try:
+        batch = read_batch(target, "", flags, {})
+    except ConfigError as error:
+        raise _with_the_rest(error, target, flags) from None
+    mistakes, sizes = _examined(batch)
+    if mistakes:
+        raise together(mistakes)
+    for name, rows, tasks in sizes:
+        if flags.json:
+            print(json.dumps({"event": "checked", "name": name, "rows": rows, "tasks": tasks}))
+        else:
+            print(f"{name}: {counted(rows, 'row')}, {counted(tasks, 'task')}")
+    if not flags.json:
+        print(f"{target}: {counted(len(batch.orders), 'run')}, no mistakes")
+    return 0
+
+
+def _with_the_rest(error: ConfigError, target: str, flags: RunFlags) -> ConfigError:
+    """What is wrong with the file, and what is wrong with the datasets, solvers and keys that can be read of it."""
+    try:
+        batch = readable_batch(target, flags)
+    except EngineError:
+        return error
+    mistakes = _examined(batch)[0] if batch is not None else []
+    if not mistakes:
+        return error
+    return ConfigError(f"{error.message}\n{told_of(mistakes)}", hint=error.hint)
+
+
+def _examined(batch: Batch) -> tuple[list[EngineError], list[tuple[str, int, int]]]:
+    """What is wrong with what a batch names, and of each run that is well its name, rows and tasks."""
+    from engine.data.reference import asks_the_hub
+
     environment = read_environment(batch.folder)
     mistakes = list(_storage_mistakes(batch))
     sizes: list[tuple[str, int, int]] = []
@@ -57,16 +87,7 @@ def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, P
                     mistakes += list(_mistakes_apart(batch, order, environment)) or [error]
         for model in models:
             mistakes += _model_mistakes(batch, order, model, environment)
-    if mistakes:
-        raise together(mistakes)
-    for name, rows, tasks in sizes:
-        if flags.json:
-            print(json.dumps({"event": "checked", "name": name, "rows": rows, "tasks": tasks}))
-        else:
-            print(f"{name}: {counted(rows, 'row')}, {counted(tasks, 'task')}")
-    if not flags.json:
-        print(f"{target}: {counted(len(batch.orders), 'run')}, no mistakes")
-    return 0
+    return mistakes, sizes
 
 
 def _storage_mistakes(batch: Batch) -> Iterator[EngineError]:

@@ -15,12 +15,17 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-HELP = "--help"
+HELP, VERSION = "--help", "--version"
 WANTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "Path": "a path"}
 
 
 def explained(error: CycloptsError) -> tuple[str, str]:
     """Message and hint for what the parser refused."""
+    message, hint = _explained(error)
+    return message, hint.replace(VERSION, f"`engine {VERSION}`") if error.command_chain else hint
+
+
+def _explained(error: CycloptsError) -> tuple[str, str]:
     command = " ".join(["engine", *(error.command_chain or ())])
     listing = f"`{command} --help` lists what it takes"
     if isinstance(error, UnknownCommandError):
@@ -29,7 +34,7 @@ def explained(error: CycloptsError) -> tuple[str, str]:
         return _without_value(error, listing)
     if isinstance(error, UnknownOptionError):
         word = error.token.keyword or error.token.value
-        known = [HELP, *(name for argument in error.argument_collection for name in argument.names)]
+        known = [HELP, VERSION, *(name for argument in error.argument_collection for name in argument.names)]
         return f"{command} has no flag {word!r}", _nearest(word, known) or listing
     if isinstance(error, CoercionError) and error.token is not None:
         flag = error.token.keyword or (error.argument.name if error.argument is not None else "a word")
@@ -43,7 +48,7 @@ def explained(error: CycloptsError) -> tuple[str, str]:
 def _unknown_command(error: UnknownCommandError, command: str, listing: str) -> tuple[str, str]:
     word = (error.unused_tokens or ["?"])[0]
     if word.startswith("-"):
-        flags = [HELP, *(["--version"] if not error.command_chain else [])]
+        flags = [HELP, VERSION]
         return f"{command} has no flag {word!r}", _nearest(word, flags) or listing
     known = [name for app in ([error.app] if error.app else []) for name in app if not name.startswith("-")]
     return f"there is no command {f'{command} {word}'!r}", _nearest(word, known) or f"commands: {', '.join(known)}"
@@ -53,7 +58,7 @@ def _without_value(error: MissingArgumentError, listing: str) -> tuple[str, str]
     argument = error.argument
     word = error.keyword or (argument.name if argument is not None else "a word")
     collection = error.app.assemble_argument_collection() if error.app is not None else ()
-    known = [HELP, *(name for each in collection if not _takes_any(each.names) for name in each.names)]
+    known = [HELP, VERSION, *(name for each in collection if not _takes_any(each.names) for name in each.names)]
     if argument is not None and _takes_any(argument.names):  # what is unknown goes to the solver, with its value
         return f"{word} has no value, and is no switch", _nearest(
             word, known

@@ -30,6 +30,9 @@ WRONG = {
     "a misspelt flag of two words": ((*SUMS, "--max-cots", "3"), "--max-cots is no flag", "did you mean --max-cost?"),
     "a misspelt --help": (("--hepl",), "engine has no flag '--hepl'", "did you mean --help?"),
     "a misspelt --version": (("--vesion",), "engine has no flag '--vesion'", "did you mean --version?"),
+    "a misspelt --version of a run": ((*SUMS, "--vesion"), "--vesion", "did you mean `engine --version`?"),
+    "a misspelt --version of a command": (("check", "--vesion"), "--vesion", "did you mean `engine --version`?"),
+    "a misspelt --version of a group": (("evaluation", "--vesion"), "--vesion", "did you mean `engine --version`?"),
     "a misspelt --help of a run": (("run", "--hlep"), "--hlep", "did you mean --help?"),
     "a misspelt --help behind words": ((*SUMS[:3], "--hepl"), "--hepl", "did you mean --help?"),
     "a misspelt --help of a group": (("evaluation", "--hlep"), "--hlep", "did you mean --help?"),
@@ -105,6 +108,28 @@ def test_a_switch_may_be_turned_off_in_every_spelling(flag, folder, capsys):
     assert run_command_line(("check", "b.toml")) == 2
     assert "b.toml:3: solver 'ThreeDigitAdditionSolver' is not made for" in capsys.readouterr().err
     assert run_command_line(("check", "b.toml", flag)) == 0
+
+
+HIDING = {
+    "a provider that is not there": ('models = ["simulated::m"]', 'models = ["nobody::m"]', "nobody"),
+    "a key that is not there": ("[[benchmark]]", "[[benchmark]]\nwhatever = 1", "whatever"),
+    "no model": ('models = ["simulated::m"]', "", "models"),
+    "a limit": ("[[benchmark]]", '[engine]\nmax_attempts = "x"\n[[benchmark]]', "max_attempts"),
+}
+
+
+@pytest.mark.parametrize("case", HIDING)
+def test_no_mistake_of_the_configuration_hides_one_of_a_dataset_or_solver(folder, capsys, case):
+    good, bad, said = HIDING[case]
+    assert good in GOOD
+    rest = GOOD.replace("rows.jsonl", "row.jsonl") + GOOD.replace("TemplateSolver", "TemplatSolver")
+    (folder / "b.toml").write_text(GOOD.replace(good, bad, 1) + rest)
+    assert run_command_line(("check", "b.toml")) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "dataset 'row.jsonl' is not there" in err
+    assert "there is no solver 'TemplatSolver'; did you mean 'TemplateSolver'" in err
+    assert len(err.split("hint: ")) == 2
 
 
 def test_all_that_a_batch_gets_wrong_is_told_at_once_with_its_lines(folder, capsys):
