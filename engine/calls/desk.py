@@ -140,7 +140,7 @@ class CallDesk:
         try:
             return await self._keep(request, line, reply, attempts, time.monotonic() - intent)
         finally:
-            self.sender.gate.leave()
+            self.sender.gate.leave(answered=True)
 
     async def _keep(
         self, request: Request, line: Line, reply: Reply, attempts: list[Attempt], total_s: float

@@ -82,6 +82,8 @@ class Gate:
         self.limit = ceiling
         self.name = name
         self.in_flight = 0
+        self._being_kept = 0
+        """Of those in flight, how many were answered: they hold their places until they are durable."""
         self.peak = 0
         self.paused_until = 0.0
         self.pace = Pace()
@@ -144,9 +146,10 @@ class Gate:
                 if not waiter.future.done():
                     waiter.future.set_exception(error)
 
-    def leave(self) -> None:
-        """A request has ended, however it ended; who is next may go."""
+    def leave(self, *, answered: bool = False) -> None:
+        """A request has ended, however it ended; who is next may go. One that was `answered` is durable by now."""
         self.in_flight -= 1
+        self._being_kept -= answered
         if self._lanes:
             self._let_in()
 
@@ -154,6 +157,7 @@ class Gate:
         """A request was answered after `seconds`; `reserved` tokens were set aside for it, `used` were needed."""
         now = self.now()
         sent_at = now - seconds
+        self._being_kept += 1
         self.pace.accepted(now, sent_at=sent_at)
         self._refusals.append(False)
         if self._older and sent_at <= self._older_at:
@@ -191,7 +195,7 @@ class Gate:
             return
         if retry_after_s is None:
             self._pause(UNASKED_PAUSE_S, why)
-        others = max(0, self.in_flight - 1 - self._oldest)
+        others = max(0, self.in_flight - self._being_kept - 1 - self._oldest)
         self.pace.refused(now, sent_at=sent_at, pause_s=max(0.0, self.paused_until - now), others=others)
         if self.pace.in_vain:
             self._let_go(now)
@@ -264,7 +268,7 @@ class Gate:
             return
         if before <= now:
             self._oldest, self._oldest_at = self._older, self._older_at
-            self._older, self._older_at = self.in_flight - 1, now
+            self._older, self._older_at = max(0, self.in_flight - self._being_kept - 1), now
             self._turned_back = self._let_through = 0
         self.paused_until = until
         self.pace.wait_until(until)

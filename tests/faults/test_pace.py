@@ -14,6 +14,8 @@ from engine.calls.gate import Gate
 from tests import virtual_time
 
 RATE = 100
+KEEPS_S = 0.01
+"""An answer holds its place until it is durable."""
 
 
 @dataclass
@@ -87,9 +89,10 @@ async def _used(
             await asyncio.sleep(slow * rng.lognormvariate(0, 0.3))
             if wait_s is None:
                 gate.accepted({}, seconds=loop.time() - sent_at)
+                await asyncio.sleep(KEEPS_S)
             else:
                 gate.refused(None if wait_s == math.inf else wait_s, sent_at=sent_at, why="429")
-            gate.leave()
+            gate.leave(answered=wait_s is None)
             if wait_s is not None:
                 await asyncio.sleep((0.5 if wait_s == math.inf else wait_s) + rng.uniform(0, 0.1))
 

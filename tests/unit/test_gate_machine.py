@@ -89,7 +89,7 @@ class Gates(RuleBasedStateMachine):
         if self.inside:
             self.inside.pop(which % len(self.inside))
             self._do(self.gate.accepted, {})
-            self._do(self.gate.leave)
+            self._do(self.gate.leave, answered=True)
             self._pass()
 
     @rule(which=st.integers(0, 9), asked=st.none() | SECONDS | st.just(10_000.0))
