@@ -111,7 +111,7 @@ def test_whatever_is_refused_the_ceiling_holds_and_nobody_starves(refusals: list
             else:
                 gate.accepted({})
             assert 1 <= gate.limit <= ceiling
-            gate.leave()
+            gate.leave(answered=number >= len(refusals))
             done += 1
 
         async with anyio.create_task_group() as group:
@@ -168,12 +168,12 @@ async def simulate(counts: str, *, whole_seconds: bool, ceiling: int, latency_s:
             await asyncio.sleep(latency_s * rng.lognormvariate(0, 0.3))
             if wait_s is None:
                 allowed.append(sent_at)
-                gate.accepted({})
+                gate.accepted({}, seconds=loop.time() - sent_at)
             else:
                 wait_s = max(1, math.ceil(wait_s)) if whole_seconds else wait_s
                 refused.append(sent_at)
                 gate.refused(wait_s, sent_at=sent_at, why="429")
-            gate.leave()
+            gate.leave(answered=wait_s is None)
             if wait_s is not None:
                 await asyncio.sleep(wait_s + rng.uniform(0, 0.1))
 
@@ -231,7 +231,7 @@ def test_tokens_by_the_minute_are_reserved_and_corrected_by_what_was_used():
                 await gate.enter("run", 1000)
                 await asyncio.sleep(0.05)
                 gate.accepted({}, reserved=1000, used=500)
-                gate.leave()
+                gate.leave(answered=True)
                 done += 500 if loop.time() <= 60 else 0
 
         await asyncio.gather(*[worker() for _ in range(20)])
@@ -247,7 +247,7 @@ def test_long_answers_and_other_faults_change_nothing():
             await gate.enter("run")
             await asyncio.sleep(30)
             gate.accepted({})
-            gate.leave()
+            gate.leave(answered=True)
         return gate
 
     gate = virtual_time.run(work())
