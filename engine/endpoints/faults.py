@@ -81,6 +81,10 @@ _BY_CLASS: Mapping[str, Fault] = {
     **dict.fromkeys(_NOT_FOUND.split(), Fault.NOT_FOUND),
     # Raised before anything was sent, when the connection taken from the pool is closing.
     "aiohttp.ClientConnectionResetError": Fault.STALE,
+    "engine.ConnectFailedError": Fault.CONNECTION,
+    "engine.DisconnectedError": Fault.CONNECTION,
+    "engine.StaleError": Fault.STALE,
+    "engine.BadReplyError": Fault.MALFORMED,
     "openai.APIStatusError": Fault.SERVER,
     "openai.ConflictError": Fault.SERVER,
     "openai.InternalServerError": Fault.SERVER,
@@ -110,7 +114,7 @@ def fault_of_error(error: object, *, status: int, headers: Mapping[str, str]) ->
 
 
 def fault_of_exception(error: BaseException, *, secret: str = "") -> AttemptError:
-    """The error for an exception of aiohttp, openai, httpx, ssl, the sockets, a timeout or a decoder.
+    """The error for an exception of `http1`, aiohttp, openai, httpx, ssl, the sockets, a timeout or a decoder.
 
     What lies deepest in the chain of causes decides, because wrappers call a closed connection a timeout.
     An `AttemptError` in the chain is the answer.
@@ -125,7 +129,8 @@ def fault_of_exception(error: BaseException, *, secret: str = "") -> AttemptErro
     if fault is not None and response is not None and hasattr(deepest, "status_code"):
         body = json.dumps({"error": getattr(deepest, "body", None) or str(deepest)}).encode()
         return fault_of_status(int(deepest.status_code), response.headers, body, secret=secret)
-    name = "" if fault is Fault.TIMEOUT else type(deepest).__name__
+    ours = type(deepest).__module__.startswith("engine.")  # it says all in words
+    name = "" if ours or fault is Fault.TIMEOUT else type(deepest).__name__
     detail = ": ".join(filter(None, (name, str(deepest))))
     return _error(fault or Fault.MALFORMED, detail, None, {}, secret=secret)
 

@@ -1,26 +1,28 @@
-"""Reaches a model behind any OpenAI-compatible address: the default way, straight on aiohttp.
+"""Reaches a model behind any OpenAI-compatible address: the default way, by an HTTP/1.1 client of the engine's own.
 
-One session, one pool of connections, no retry, no redirect, no cookie, no proxy from the environment, nothing
-compressed; a total time limit that covers the body, and a limit on its size.
+One pool of connections, no retry, no redirect, no cookie, no proxy from the environment, nothing compressed; a total
+time limit that covers the body, and a limit on its size.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
+from math import inf
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-import aiohttp
 import anyio
 
 from engine.config import Provider
 from engine.endpoints import faults
+from engine.endpoints.http1 import ENOUGH_BYTES, BadReplyError, Connection
+from engine.endpoints.pool import Pool
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_identity, read_listing, refusal
 from engine.endpoints.replies import read_reply
+from engine.endpoints.request_heads import Address, encode_head, fields_of
 from engine.endpoints.scrubbing import without_key
 from engine.endpoints.streams import GRACE_S, StreamReader, asking_for_stream
 from engine.endpoints.turns import Turns
@@ -29,19 +31,9 @@ from engine.errors import AttemptError
 from engine.models import normalise_base_url
 from engine.records import Reply
 
-if TYPE_CHECKING:
-    from aiohttp.connector import Connection
-
 BODY_LIMIT_BYTES = 8 * 2**20
 """The largest reply that is read."""
 
-_KEEPALIVE_S = 15.0
-_CONNECT_S = 30.0
-_DNS_S = 300
-_LARGE_BYTES = 2**20
-_BUFFER_BYTES = 2**16
-_LONG_REPLY_BYTES = 2**17
-"""A reply beyond this is read in turn with other such ones: many that never end must not fill the memory."""
 _EVENT_BYTES = 512
 """Of an event in a stream, about what is read and not kept."""
 
@@ -75,22 +67,29 @@ class OpenAIChat:
         stream: bool = False,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> None:
+        """Check all that is sent with every request.
+
+        Raises:
+            ConfigError: `base_url` is no address, or a header cannot be sent.
+            EndpointError: the key cannot be sent.
+        """
         self.identity = identity
         self.listing: tuple[str, ...] = ()
         self.served_identity = ""
         self._base_url = base_url.rstrip("/")
-        self._url = f"{self._base_url}/chat/completions"
+        self._address = address = Address.of(base_url)
         self._key = key
         self._key_name = key_name
-        self._headers = dict(headers or {})
+        fields = fields_of(headers or {}, key=self._secret(), key_name=key_name)
+        self._post = encode_head("POST", f"{address.path}/chat/completions", address, fields)
+        self._get = encode_head("GET", f"{address.path}/models", address, fields)
         self._max_connections = max_connections
         self._stream = stream
         self._limit_bytes = body_limit_bytes
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
         self._sockets: asyncio.Semaphore | None = None
         self._turns: Turns | None = None
         self._long = asyncio.Semaphore(1)
-        self._timeout = aiohttp.ClientTimeout(total=60.0, sock_connect=_CONNECT_S)
 
     async def send(self, body: bytes, *, timeout_s: float) -> Reply:
         """The reply to one request; `timeout_s` covers all of it, from connecting to the last byte.
@@ -98,11 +97,11 @@ class OpenAIChat:
         Raises:
             AttemptError: anything else than a usable reply.
         """
-        session = self._session or self._open()
+        pool = self._pool or self._open()
         if self._sockets is None:
-            return await self._send(session, body, timeout_s)
+            return await self._send(pool, body, timeout_s)
         async with self._sockets:
-            return await self._send(session, body, timeout_s)
+            return await self._send(pool, body, timeout_s)
 
     async def probe(self) -> None:
         """Check that the endpoint can be reached and takes the key, by `GET base_url/models`.
@@ -110,15 +109,15 @@ class OpenAIChat:
         Raises:
             EndpointError: it cannot be reached, or refuses the key.
         """
-        session = self._session or self._open()
-        timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+        pool = self._pool or self._open()
         try:
-            response = await session.get(f"{self._base_url}/models", timeout=timeout, allow_redirects=False)
+            connection = pool.take(timeout_s=PROBE_TIMEOUT_S) or await pool.connect(timeout_s=PROBE_TIMEOUT_S)
             try:
-                body = await _read(response, LISTING_LIMIT_BYTES, self._long)
+                await connection.ask(self._get, None, whole=True)
+                body = await _read(connection, LISTING_LIMIT_BYTES, self._long)
                 self.listing, self.served_identity = read_listing(body), read_identity(body)
             finally:
-                response.release()
+                pool.give_back(connection)
         except _FOREIGN as error:
             failed = faults.fault_of_exception(error, secret=self._secret())
             unusable = refusal(failed, base_url=self._base_url, key_name=self._key_name, has_key=self._key is not None)
@@ -127,51 +126,38 @@ class OpenAIChat:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.aclose()
 
     def _secret(self) -> str:
         return self._key.reveal() if self._key is not None else ""
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> Pool:
         limit = self._max_connections
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key.reveal()}"
         self._sockets = asyncio.Semaphore(limit) if limit else None
         self._turns = Turns()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=_DNS_S),
-            headers=headers | self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=_Response,
-            auto_decompress=False,
-            read_bufsize=_BUFFER_BYTES,
-            trust_env=False,
-        )
-        return self._session
+        self._pool = Pool(self._address)
+        return self._pool
 
-    async def _send(self, session: aiohttp.ClientSession, body: bytes, timeout_s: float) -> Reply:
-        timeout = self._timeout
-        if timeout.total != timeout_s:
-            timeout = self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
+    async def _send(self, pool: Pool, body: bytes, timeout_s: float) -> Reply:
         if self._stream:
             body = asking_for_stream(body)
-        data: Any = body if len(body) < _LARGE_BYTES else io.BytesIO(body)
         await self._turn()
         started = perf_counter()
         try:
-            response = await session.post(self._url, data=data, timeout=timeout, allow_redirects=False)
+            connection = pool.take(timeout_s=timeout_s) or await pool.connect(timeout_s=timeout_s)
             try:
-                if self._stream and response.status < 300:
-                    return without_key(await self._read_stream(response, started), self._secret())
-                raw = await _read(response, self._limit_bytes, self._long)
+                await connection.ask(self._post, body, whole=not self._stream)
+                status, headers = connection.status, connection.headers
+                if self._stream and status < 300:
+                    return without_key(await self._read_stream(connection, started), self._secret())
+                raw = await _read(connection, self._limit_bytes, self._long)
             finally:
-                response.release()
+                pool.give_back(connection)
             latency_s = perf_counter() - started
             await self._turn()
-            reply = read_reply(raw, status=response.status, headers=response.headers, latency_s=latency_s)
+            reply = read_reply(raw, status=status, headers=headers, latency_s=latency_s)
             return without_key(reply, self._secret())
         except _FOREIGN as error:
             failed = faults.fault_of_exception(error, secret=self._secret())
@@ -184,82 +170,76 @@ class OpenAIChat:
         if self._turns is not None and not self._turns.is_free():
             await self._turns.wait()
 
-    async def _read_stream(self, response: aiohttp.ClientResponse, started: float) -> Reply:
-        _check_head(response, self._limit_bytes)
-        reader = StreamReader(status=response.status, headers=response.headers)
-        content, size, kept = response.content, 0, 0
+    async def _read_stream(self, connection: Connection, started: float) -> Reply:
+        _check_head(connection, self._limit_bytes)
+        status, headers = connection.status, connection.headers
+        reader = StreamReader(status=status, headers=headers)
+        size, kept = 0, 0
         async with AsyncExitStack() as turn:
-            while not reader.done and (piece := await content.readany()):
+            while not reader.done and (piece := await connection.read()):
                 size, before = size + len(piece), kept
                 kept += max(0, len(piece) - _EVENT_BYTES * piece.count(b"data:"))
-                if before <= _LONG_REPLY_BYTES < kept:
-                    await turn.enter_async_context(self._long)
+                if before <= ENOUGH_BYTES < kept:
+                    await _in_turn(turn, self._long, connection)
                 if size > self._limit_bytes:
                     del reader, piece  # an error keeps the frame it comes from
-                    raise faults.too_large(self._limit_bytes, status=response.status, headers=response.headers)
+                    raise faults.too_large(self._limit_bytes, status=status, headers=headers)
                 reader.feed(piece, at_s=perf_counter() - started)
         latency_s = perf_counter() - started
-        if reader.done and not content.at_eof():
+        if reader.done and not connection.at_end:
             # The answer is whole; what is missing is the end of the transfer, and a failure there is none of it.
-            with anyio.move_on_after(GRACE_S), suppress(aiohttp.ClientError, OSError):
-                await content.readany()
+            with anyio.move_on_after(GRACE_S), suppress(BadReplyError, OSError):
+                await connection.read()
         return reader.reply(latency_s=latency_s)
 
 
-_FOREIGN = (AttemptError, aiohttp.ClientError, OSError)
+_FOREIGN = (AttemptError, OSError, BadReplyError)
 
 
-class _Response(aiohttp.ClientResponse):
-    """Knows whether its connection had served before, which tells a stale connection from a failing server."""
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        used = vars(connection.protocol)
-        try:
-            response = await super().start(connection)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if "served" in used:
-                raise faults.stale(error) from error
-            raise
-        used["served"] = True
-        return response
-
-
-async def _read(response: aiohttp.ClientResponse, limit_bytes: int, long: asyncio.Semaphore) -> bytes:
-    if response.status >= 300:
-        said = await _read_up_to(response, faults.ERROR_BODY_BYTES)
-        raise faults.fault_of_status(response.status, response.headers, said)
-    _check_head(response, limit_bytes)
-    body = await _read_up_to(response, min(limit_bytes, _LONG_REPLY_BYTES))
-    if len(body) <= _LONG_REPLY_BYTES and len(body) <= limit_bytes:
+async def _read(connection: Connection, limit_bytes: int, long: asyncio.Semaphore) -> bytes:
+    status, headers = connection.status, connection.headers
+    if status >= 300:
+        said = await _read_up_to(connection, faults.ERROR_BODY_BYTES)
+        raise faults.fault_of_status(status, headers, said)
+    _check_head(connection, limit_bytes)
+    body = await _read_up_to(connection, min(limit_bytes, ENOUGH_BYTES))
+    if len(body) <= ENOUGH_BYTES and len(body) <= limit_bytes:
         return body
-    async with long:
+    async with AsyncExitStack() as turn:
+        await _in_turn(turn, long, connection)
         pieces, size = [body], len(body)
-        while size <= limit_bytes and (piece := await response.content.readany()):
+        while size <= limit_bytes and (piece := await connection.read()):
             pieces.append(piece)
             size += len(piece)
         if size > limit_bytes:
             del body
             pieces.clear()  # an error keeps the frame it comes from
-            raise faults.too_large(limit_bytes, status=response.status, headers=response.headers)
+            raise faults.too_large(limit_bytes, status=status, headers=headers)
         return b"".join(pieces)
 
 
-def _check_head(response: aiohttp.ClientResponse, limit_bytes: int) -> None:
-    headers = response.headers
-    if headers.get("Content-Encoding", "identity") != "identity":
-        detail = f"it is compressed ({headers['Content-Encoding']}), though that was not asked for"
-        raise faults.malformed(detail, status=response.status, headers=headers)
-    if (response.content_length or 0) > limit_bytes:
-        raise faults.too_large(limit_bytes, status=response.status, headers=headers)
+async def _in_turn(turn: AsyncExitStack, long: asyncio.Semaphore, connection: Connection) -> None:
+    """Wait until no other long reply is read; the wait is part of the exchange's time, as long as any is running."""
+    async with asyncio.timeout_at(connection.deadline if connection.deadline < inf else None):
+        await turn.enter_async_context(long)
 
 
-async def _read_up_to(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    content = response.content
-    body = await content.readany()
-    if not body or content.at_eof():
+def _check_head(connection: Connection, limit_bytes: int) -> None:
+    headers = connection.headers
+    coding, length = headers.get("content-encoding", "identity"), headers.get("content-length")
+    if coding != "identity":
+        detail = f"it is compressed ({coding}), though that was not asked for"
+        raise faults.malformed(detail, status=connection.status, headers=headers)
+    if length is not None and int(length) > limit_bytes:
+        raise faults.too_large(limit_bytes, status=connection.status, headers=headers)
+
+
+async def _read_up_to(connection: Connection, limit_bytes: int) -> bytes:
+    body = await connection.read()
+    if connection.at_end:
         return body
     pieces, size = [body], len(body)
-    while size <= limit_bytes and (piece := await content.readany()):
+    while size <= limit_bytes and (piece := await connection.read()):
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)

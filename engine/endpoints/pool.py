@@ -1,0 +1,198 @@
+"""The connections to one address: used again while they are fresh, opened where none is free, closed together.
+
+One timer serves all exchanges and one all idle connections: a timer for each request costs more than its parsing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from math import inf
+from typing import TYPE_CHECKING
+
+from engine.endpoints.http1 import ConnectFailedError, Connection, reason_of
+from engine.endpoints.request_heads import Address
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aiohappyeyeballs import AddrInfoType
+
+KEEPALIVE_S = 15.0
+"""How long a connection may be idle."""
+CONNECT_S = 30.0
+DNS_S = 300.0
+_NEXT_ADDRESS_S = 0.25
+_CLOSE_S = 1.0
+_EARLY_S = 0.002
+"""Timers of loops are as fine as milliseconds, and may be early by one."""
+
+
+class Pool:
+    """Keeps connections to an address; belongs to the loop that it was made on."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._closed = False
+        self._empty: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_s = inf
+        self._sweep: asyncio.TimerHandle | None = None
+        self._resolving = asyncio.Lock()
+        self._found: list[AddrInfoType] = []
+        self._found_until_s = 0.0
+        self._tls: ssl.SSLContext | None = None
+
+    def take(self, *, timeout_s: float) -> Connection | None:
+        """The connection that was used last, for an exchange of `timeout_s` at most; None where none is free."""
+        now_s = self._loop.time()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open and now_s - connection.idle_since_s < KEEPALIVE_S:
+                self._watch(connection, now_s + timeout_s)
+                return connection
+            connection.close()
+        return None
+
+    async def connect(self, *, timeout_s: float) -> Connection:
+        """A new connection; connecting, which may take `CONNECT_S`, is part of the time of the exchange.
+
+        Raises:
+            ConnectFailedError: there is none.
+            TimeoutError: there is none in time.
+        """
+        deadline_s = self._loop.time() + timeout_s
+        limit = asyncio.timeout(min(CONNECT_S, timeout_s))
+        try:
+            async with limit:
+                connection = await self._open()
+        except (OSError, RuntimeError) as error:
+            self._found = []  # another server may have the name by now
+            if limit.expired():
+                raise TimeoutError(f"no connection to {self._address.shown} in time") from None
+            said = f"cannot connect to {self._address.shown}: {reason_of(error)}"
+            raise (TimeoutError if isinstance(error, TimeoutError) else ConnectFailedError)(said) from None
+        if self._closed:
+            connection.abort()
+            raise ConnectFailedError("the endpoint was closed")
+        self._watch(connection, deadline_s)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """End an exchange: the connection is kept where it is clean, and closed where it is not."""
+        if not connection.free(self._loop.time()):
+            return
+        if self._closed:
+            connection.close()
+            return
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(KEEPALIVE_S, self._close_old)
+
+    async def aclose(self) -> None:
+        """Close all connections; those that do not go in a second are cut."""
+        self._closed = True
+        for timer in (self._alarm, self._sweep):
+            if timer is not None:
+                timer.cancel()
+        self._idle.clear()
+        for connection in list(self._all):
+            connection.close()
+        if not await self._is_empty():
+            for connection in list(self._all):
+                connection.abort()
+            await self._is_empty()
+
+    async def _is_empty(self) -> bool:
+        if self._all:
+            self._empty = self._loop.create_future()
+            await asyncio.wait([self._empty], timeout=_CLOSE_S)
+        return not self._all
+
+    async def _open(self) -> Connection:
+        from aiohappyeyeballs import start_connection
+
+        address = self._address
+        infos = await self._addresses()
+        sock = await start_connection(infos, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not address.secure:
+                _, connection = await self._loop.create_connection(self._make, sock=sock)
+            else:
+                _, connection = await self._loop.create_connection(
+                    self._make,
+                    sock=sock,
+                    ssl=self._trust(),
+                    server_hostname=address.host.rstrip("."),
+                    ssl_handshake_timeout=CONNECT_S,
+                    ssl_shutdown_timeout=_CLOSE_S,
+                )
+        except BaseException:
+            sock.close()
+            raise
+        self._all.add(connection)
+        return connection
+
+    def _make(self) -> Connection:
+        return Connection(self._lost)
+
+    async def _addresses(self) -> list[AddrInfoType]:
+        async with self._resolving:
+            if not self._found or self._loop.time() >= self._found_until_s:
+                host, port = self._address.host, self._address.port
+                self._found = list(await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+                self._found_until_s = self._loop.time() + DNS_S
+            found = self._found
+            self._found = [*found[1:], *found[:1]]  # the next connection begins with the next address
+            return found
+
+    def _trust(self) -> ssl.SSLContext:
+        if self._tls is None:
+            import ssl
+
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+    def _lost(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if not self._all and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _watch(self, connection: Connection, deadline_s: float) -> None:
+        connection.deadline = deadline_s
+        if deadline_s < self._alarm_s:
+            self._set_alarm(deadline_s)
+
+    def _set_alarm(self, at_s: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_s = self._loop.call_at(at_s, self._end_late), at_s
+
+    def _end_late(self) -> None:
+        self._alarm, self._alarm_s = None, inf
+        due_s, next_s = self._loop.time() + _EARLY_S, inf
+        for connection in list(self._all):
+            if connection.deadline <= due_s:
+                connection.expire()
+            elif connection.deadline < next_s:
+                next_s = connection.deadline
+        if next_s < inf:
+            self._set_alarm(next_s)
+
+    def _close_old(self) -> None:
+        self._sweep = None
+        now_s = self._loop.time()
+        old = [each for each in self._idle if now_s - each.idle_since_s >= KEEPALIVE_S - _EARLY_S]
+        del self._idle[: len(old)]  # the one that was idle longest comes first
+        for connection in old:
+            connection.close()
+        if self._idle:
+            left_s = self._idle[0].idle_since_s + KEEPALIVE_S - now_s
+            self._sweep = self._loop.call_later(left_s, self._close_old)
