@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from engine.errors import ConfigError
+from engine.header_fields import check_header_fields
 from engine.literal_keys import literal_keys
 from engine.mistakes import MISSING, SECRET, UNFIT, WRONG, Mistake, Table, nearest
 from engine.models import SIMULATED, check_base_url, split_model
@@ -126,7 +127,7 @@ Stops = Annotated[
 ]
 Options = Annotated[dict[str, Any], AfterValidator(_told(_only_json))]
 Body = Annotated[dict[str, Any], AfterValidator(_told(_known_body))]
-Headers = dict[str, str]
+Headers = Annotated[dict[str, str], AfterValidator(_told(check_header_fields))]
 BaseUrl = Annotated[str, AfterValidator(lambda url: _told(check_base_url)(url) if url else url)]
 
 

@@ -20,7 +20,7 @@ from engine.environment import Environment, read_environment
 from engine.errors import ConfigError, EndpointError, SolverError, StorageError, UsageError
 
 UNUSABLE_EXIT = EndpointError.exit_code
-LIBRARIES = ("openai", "aiohttp", "httpx", "datasets", "pydantic", "genai-prices")
+LIBRARIES = ("httptools", "openai", "aiohttp", "httpx", "datasets", "pydantic", "genai-prices")
 
 
 def doctor(

@@ -18,6 +18,11 @@ import json, sys
 import engine
 print(json.dumps([0, sorted(sys.modules)]))
 """
+CALLS = """
+import json, sys
+import engine.api, engine.providers, engine.endpoints.openai_chat
+print(json.dumps([0, sorted(sys.modules)]))
+"""
 COMMAND = """
 import contextlib, io, json, runpy, sys
 sys.argv = ["engine", *sys.argv[1:]]
@@ -53,3 +58,7 @@ def test_import_engine_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("command", ["--help", "run --help", "check bench.toml"])
 def test_a_light_command_imports_nothing_heavy(command: str) -> None:
     assert imported_by(COMMAND, *command.split()) & HEAVY == set()
+
+
+def test_calls_import_no_other_http_client() -> None:
+    assert imported_by(CALLS) & (HEAVY | {"aiohttp", "httpx", "h11"}) == set()

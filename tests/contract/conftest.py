@@ -14,5 +14,5 @@ except ImportError:
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    both = item.path.name == "test_http_client.py"
+    both = item.path.name.startswith("test_http_")
     return {"asyncio": asyncio.new_event_loop} | ({"uvloop": new_fast_loop} if both else {})

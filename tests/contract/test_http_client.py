@@ -4,64 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.endpoints import http1, pool
 from engine.endpoints.openai_chat import OpenAIChat
-from engine.errors import AttemptError, ConfigError, EndpointError
+from engine.errors import AttemptError
 from engine.records import Fault
 from tests import servers as s
+from tests.contract.http_kit import BODY, HELLO, fails, reach, text
 
-BODY = b'{"model": "m", "messages": []}'
-HELLO = json.dumps(s.completion()).encode()
+__all__ = ["reach"]  # a fixture
+
 OTHER = s.http(json.dumps(s.completion("an answer to nobody")).encode())
-
-
-class Key:
-    def __init__(self, value: str = s.KEY) -> None:
-        self.value = value
-
-    def reveal(self) -> str:
-        return self.value
-
-
-@pytest.fixture
-async def reach():
-    """Makes an endpoint for a script of its own server, and closes both."""
-    stack: list[Any] = []
-
-    async def make(script: Any, **options: Any) -> tuple[OpenAIChat, s.FaultServer]:
-        manager = s.fault_server({"v1": script})
-        server = await manager.__aenter__()
-        endpoint = OpenAIChat(server.url("v1"), identity="x", key=Key(), **options)
-        stack.append((endpoint, manager))
-        return endpoint, server
-
-    yield make
-    for endpoint, manager in stack:
-        await endpoint.aclose()
-        await manager.__aexit__(None, None, None)
-
-
-async def _text(endpoint: OpenAIChat) -> str:
-    return (await endpoint.send(BODY, timeout_s=5)).text
-
-
-async def _fails(endpoint: OpenAIChat, *, timeout_s: float = 5) -> AttemptError:
-    with pytest.raises(AttemptError) as caught:
-        await endpoint.send(BODY, timeout_s=timeout_s)
-    return caught.value
 
 
 async def _all_closed(server: s.FaultServer) -> None:
@@ -95,7 +52,7 @@ WHOLE: dict[str, bytes] = {
 @pytest.mark.parametrize("name", WHOLE)
 async def test_a_reply_is_read_however_it_is_written_and_its_connection_serves_again(reach, name):
     endpoint, server = await reach(s.fixed(WHOLE[name]))
-    assert [await _text(endpoint) for _ in range(3)] == ["hello"] * 3
+    assert [await text(endpoint) for _ in range(3)] == ["hello"] * 3
     assert server.opened == 1
 
 
@@ -110,7 +67,7 @@ async def test_a_reply_is_read_however_it_is_written_and_its_connection_serves_a
 )
 async def test_a_body_without_a_length_ends_with_its_connection(reach, data):
     endpoint, server = await reach(s.fixed(data, keep=False))
-    assert [await _text(endpoint) for _ in range(2)] == ["hello"] * 2
+    assert [await text(endpoint) for _ in range(2)] == ["hello"] * 2
     assert server.opened == 2
 
 
@@ -121,7 +78,7 @@ async def test_a_body_without_a_length_ends_with_its_connection(reach, data):
 )
 async def test_a_connection_that_the_server_will_close_is_not_used_again(reach, data):
     endpoint, server = await reach(s.fixed(data))
-    assert [await _text(endpoint) for _ in range(2)] == ["hello"] * 2
+    assert [await text(endpoint) for _ in range(2)] == ["hello"] * 2
     assert server.opened == 2
 
 
@@ -129,7 +86,7 @@ async def test_the_time_to_connect_and_every_byte_counts_towards_one_limit(reach
     endpoint, _ = await reach(s.drip)
     loop = asyncio.get_running_loop()
     began = loop.time()
-    assert (await _fails(endpoint, timeout_s=0.3)).fault is Fault.TIMEOUT
+    assert (await fails(endpoint, timeout_s=0.3)).fault is Fault.TIMEOUT
     assert 0.28 < loop.time() - began < 1
 
 
@@ -139,7 +96,7 @@ async def test_each_request_has_a_limit_of_its_own(reach):
     began = loop.time()
 
     async def ended_after(timeout_s: float) -> float:
-        assert (await _fails(endpoint, timeout_s=timeout_s)).fault is Fault.TIMEOUT
+        assert (await fails(endpoint, timeout_s=timeout_s)).fault is Fault.TIMEOUT
         return loop.time() - began
 
     limits = (0.6, 0.2, 0.4)
@@ -154,7 +111,7 @@ async def test_what_follows_a_reply_is_never_the_reply_to_the_next_request(reach
         return True
 
     endpoint, server = await reach(script)
-    assert [await _text(endpoint) for _ in range(5)] == ["hello"] * 5
+    assert [await text(endpoint) for _ in range(5)] == ["hello"] * 5
     assert server.opened == 5
 
 
@@ -170,7 +127,7 @@ async def test_what_comes_while_nobody_asks_is_never_a_reply(reach):
     go_on, sent = asyncio.Event(), asyncio.Event()
     endpoint, server = await reach(script)
     for number in range(3):
-        assert await _text(endpoint) == "hello"
+        assert await text(endpoint) == "hello"
         go_on.set()
         await sent.wait()
         sent.clear()
@@ -224,7 +181,7 @@ BAD: dict[str, bytes] = {
 async def test_what_is_no_clean_reply_is_malformed_and_its_connection_is_not_used_again(reach, name):
     endpoint, server = await reach(s.fixed(BAD[name]))
     for _ in range(2):
-        error = await _fails(endpoint)
+        error = await fails(endpoint)
         assert error.fault is Fault.MALFORMED, str(error)
     assert server.opened == 2
     await _all_closed(server)
@@ -252,14 +209,14 @@ async def _flood(connection: s.Connection, head: bytes, piece: bytes) -> None:
 )
 async def test_a_head_or_trailers_without_end_are_refused_long_before_the_time_is_over(reach, head, piece):
     endpoint, server = await reach(lambda connection: _flood(connection, head, piece))
-    assert (await _fails(endpoint, timeout_s=60)).fault is Fault.MALFORMED
+    assert (await fails(endpoint, timeout_s=60)).fault is Fault.MALFORMED
     await _all_closed(server)
 
 
 async def test_of_headers_that_come_twice_the_first_stands(reach):
     twice = "Retry-After: 7\r\nRETRY-AFTER: 9\r\nx-request-id: a\r\nX-Request-Id: b\r\n"
     endpoint, _ = await reach(s.failing("429 No", {}, twice))
-    error = await _fails(endpoint)
+    error = await fails(endpoint)
     assert (error.retry_after_s, error.request_id) == (7.0, "a")
 
 
@@ -267,7 +224,7 @@ async def test_a_second_coding_of_the_body_is_not_overlooked(reach):
     endpoint, _ = await reach(
         s.fixed(s.http(HELLO, headers="Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"))
     )
-    error = await _fails(endpoint)
+    error = await fails(endpoint)
     assert error.fault is Fault.MALFORMED
     assert "compressed" in str(error)
 
@@ -281,12 +238,12 @@ async def test_a_header_that_is_no_ascii_can_be_read_and_stored(reach):
 
 
 async def test_a_long_reply_is_read_whole_and_its_connection_serves_again(reach):
-    text = "x" * 3_000_000
-    endpoint, server = await reach(s.said(s.completion(text)))
+    long = "x" * 3_000_000
+    endpoint, server = await reach(s.said(s.completion(long)))
     replies = await asyncio.gather(*(endpoint.send(BODY, timeout_s=20) for _ in range(8)))
-    assert {reply.text for reply in replies} == {text}
+    assert {reply.text for reply in replies} == {long}
     opened = server.opened
-    assert await _text(endpoint) == text
+    assert await text(endpoint) == long
     assert server.opened == opened
 
 
@@ -295,7 +252,7 @@ async def test_ten_thousand_requests_go_over_a_few_connections(reach):
 
     async def ask(times: int) -> None:
         for _ in range(times):
-            assert await _text(endpoint) == "hello"
+            assert await text(endpoint) == "hello"
 
     await asyncio.gather(*(ask(1250) for _ in range(8)))
     assert (server.opened, len(server.seen)) == (8, 10_000)
@@ -304,9 +261,9 @@ async def test_ten_thousand_requests_go_over_a_few_connections(reach):
 async def test_a_connection_that_was_idle_for_long_is_closed(reach, monkeypatch):
     monkeypatch.setattr(pool, "KEEPALIVE_S", 0.05)
     endpoint, server = await reach(s.fixed(s.http(HELLO)))
-    assert await _text(endpoint) == "hello"
+    assert await text(endpoint) == "hello"
     await _all_closed(server)
-    assert await _text(endpoint) == "hello"
+    assert await text(endpoint) == "hello"
     assert server.opened == 2
 
 
@@ -340,177 +297,6 @@ async def test_a_closed_endpoint_leaves_no_connection_open(reach):
     await asyncio.gather(*(endpoint.send(BODY, timeout_s=5) for _ in range(5)))
     await endpoint.aclose()
     await _all_closed(server)
-
-
-async def test_no_address_that_listens_is_told_with_host_port_and_reason():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        endpoint = OpenAIChat(f"http://127.0.0.1:{port}/v1", identity="x")
-        error = await _fails(endpoint)
-    assert error.fault is Fault.CONNECTION
-    assert f"cannot connect to 127.0.0.1:{port}: Connection refused" in str(error)
-    await endpoint.aclose()
-
-
-async def test_a_server_of_ipv6_is_reached_and_named_in_brackets():
-    try:
-        sock = socket.create_server(("::1", 0), family=socket.AF_INET6)
-    except OSError:
-        pytest.skip("there is no IPv6 here")
-    with sock:
-        port = sock.getsockname()[1]
-        asked = await _one_request(sock, f"http://[::1]:{port}/v1")
-    assert f"\r\nHost: [::1]:{port}\r\n".encode() in asked
-
-
-async def test_an_address_that_nobody_listens_at_is_passed_over(reach, monkeypatch):
-    endpoint, server = await reach(s.fixed(s.http(HELLO)))
-    loop = asyncio.get_running_loop()
-    asked: list[str] = []
-    really = loop.getaddrinfo
-
-    async def two(host: str, port: int, **how: Any) -> list[Any]:
-        if host != "model.example":  # a loop may look at numbers as well
-            return await really(host, port, **how)
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("127.0.0.2", "127.0.0.1")]
-
-    monkeypatch.setattr(loop, "getaddrinfo", two)
-    endpoint = OpenAIChat(server.url("v1", host="model.example"), identity="x")
-    replies = await asyncio.gather(*(endpoint.send(BODY, timeout_s=5) for _ in range(6)))
-    assert {reply.text for reply in replies} == {"hello"}
-    assert asked == ["model.example"]  # the answer is kept
-    await endpoint.aclose()
-
-
-async def _one_request(sock: socket.socket, base_url: str, **options: Any) -> bytes:
-    asked: list[bytes] = []
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
-        await reader.readexactly(len(BODY))
-        writer.write(s.http(HELLO))
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(accept, sock=sock):
-        endpoint = OpenAIChat(base_url, identity="x", **options)
-        assert await _text(endpoint) == "hello"
-        await endpoint.aclose()
-    return asked[0]
-
-
-async def test_the_head_of_a_request_is_plain_and_a_provider_s_headers_win():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
-        headers = {"authorization": "Basic abc", "X-Team": "blau é"}
-        head = await _one_request(
-            sock, f"HTTP://127.0.0.1:{port}/v1 é/".replace(" ", "%20"), key=Key(), headers=headers
-        )
-    first, *lines = head.decode().split("\r\n")
-    assert first == "POST /v1%20%C3%A9/chat/completions HTTP/1.1"
-    fields = dict(line.split(": ", 1) for line in lines if line)
-    assert fields.pop("User-Agent").startswith("engine/")
-    assert fields == {
-        "Host": f"127.0.0.1:{port}",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "Content-Type": "application/json",
-        "authorization": "Basic abc",
-        "X-Team": "blau é",
-        "Content-Length": str(len(BODY)),
-    }
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"x-a": "b\r\nx-c: d"},
-        {"x-a": "b\n"},
-        {"x-a": "b\x00"},
-        {"x\r\n": "b"},
-        {"x a": "b"},
-        {"": "b"},
-        {"Content-Length": "5"},
-    ],
-)
-def test_a_header_that_cannot_be_sent_is_refused_when_the_endpoint_is_made_and_its_value_not_shown(headers):
-    with pytest.raises(ConfigError) as caught:
-        OpenAIChat(
-            "http://127.0.0.1:9/v1", identity="x", headers={name: value + s.KEY for name, value in headers.items()}
-        )
-    assert s.KEY not in str(caught.value)
-
-
-def test_a_key_that_cannot_be_sent_is_refused_and_not_shown():
-    with pytest.raises(EndpointError, match="the key in TEAM_KEY holds a character") as caught:
-        OpenAIChat("http://127.0.0.1:9/v1", identity="x", key=Key(f"{s.KEY}\r\nx: y"), key_name="TEAM_KEY")
-    assert s.KEY not in str(caught.value)
-
-
-@asynccontextmanager
-async def _tls_server(folder: Path, name: str) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """`(port, requests)` of a server whose certificate, of its own making, is for `name`."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not there")
-    how = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback"]
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-addext", f"subjectAltName={name}"]
-    await anyio.run_process(["openssl", *how, *map(str, files)])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    asked: list[bytes] = []
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                asked.append(await reader.readuntil(b"\r\n\r\n"))
-                await reader.readexactly(len(BODY))
-                writer.write(s.http(HELLO))
-        except (OSError, asyncio.IncompleteReadError):
-            writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1], asked
-
-
-async def test_a_server_whose_certificate_is_trusted_is_reached_by_tls(tmp_path, monkeypatch):
-    async with _tls_server(tmp_path, "IP:127.0.0.1,DNS:localhost") as (port, asked):
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-        for host in ("127.0.0.1", "localhost"):
-            endpoint = OpenAIChat(f"https://{host}:{port}/v1", identity="x", key=Key())
-            assert [await _text(endpoint) for _ in range(3)] == ["hello"] * 3
-            async with asyncio.timeout(5):
-                await endpoint.aclose()
-    assert len(asked) == 6
-
-
-@pytest.mark.parametrize("name", ["IP:127.0.0.1", "DNS:elsewhere.example"])
-async def test_a_certificate_that_is_not_trusted_is_told_and_nothing_is_sent(tmp_path, monkeypatch, name):
-    async with _tls_server(tmp_path, name) as (port, asked):
-        if name.startswith("DNS"):
-            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-        endpoint = OpenAIChat(f"https://127.0.0.1:{port}/v1", identity="x", key=Key())
-        error = await _fails(endpoint)
-        await endpoint.aclose()
-    assert error.fault is Fault.CONNECTION
-    assert f"cannot connect to 127.0.0.1:{port}: its certificate is not trusted: " in str(error)
-    assert asked == []
-
-
-async def test_a_server_that_speaks_no_tls_is_told():
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(10)
-        writer.write(b"HTTP/1.1 400 No\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
-        endpoint = OpenAIChat(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", identity="x")
-        error = await _fails(endpoint)
-        await endpoint.aclose()
-    assert error.fault is Fault.CONNECTION
-    assert "TLS failed: " in str(error)
 
 
 class Wire:

@@ -266,6 +266,12 @@ def test_a_key_in_the_file_is_an_error_that_does_not_repeat_it(text: str) -> Non
     assert "key" in message or "URL" in message
 
 
+@pytest.mark.parametrize("header", ['x-a = "b\\r\\nc: d"', '"x a" = "b"', 'content-length = "5"'])
+def test_a_header_that_cannot_be_sent_is_an_error_with_its_line(header: str) -> None:
+    (line,) = lines(f'[providers.p]\nbase_url = "https://h/v1"\nheaders = {{ {header} }}\n{BENCHMARK}')
+    assert line.startswith("bench.toml:3: providers.p.headers: is not usable: ")
+
+
 def test_a_key_is_answered_with_what_to_do() -> None:
     (line,) = lines('[providers.p]\nbase_url = "https://h/v1"\napi_key = "abc"\n' + BENCHMARK)
     assert line.startswith("bench.toml:3: providers.p.api_key: a key must not stand here: put it into an environment")
