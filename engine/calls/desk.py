@@ -130,12 +130,15 @@ class CallDesk:
                 sender.attempt, request, line, attempts, sleep=lambda seconds: sender.sleep(seconds, request.model)
             )
         except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                await self._store.release_call(request.key, attempts)
-            if isinstance(error, AttemptError):
+            told: Exception | None = None
+            if isinstance(error, AttemptError):  # before the store is waited for: others would leave in vain meanwhile
                 tried = len(attempts)
                 was_last = tried >= self._policy.max_attempts
-                raise self.sender.gave_up(request, line, error, attempts=tried, was_last=was_last) from error
+                told = sender.gave_up(request, line, error, attempts=tried, was_last=was_last)
+            with anyio.CancelScope(shield=True):
+                await self._store.release_call(request.key, attempts)
+            if told is not None:
+                raise told from error
             raise
         try:
             return await self._keep(request, line, reply, attempts, time.monotonic() - intent)

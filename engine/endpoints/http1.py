@@ -151,6 +151,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close: gently where nothing is going on, else at once."""
         self._pieces = []
+        self._error = None  # it keeps the frames it went through, and they keep this
         if self.complete or not self._parser:
             self._parser = None
             self._transport.close()

@@ -100,8 +100,12 @@ class OpenAIChat:
         pool = self._pool or self._open()
         if self._sockets is None:
             return await self._send(pool, body, timeout_s)
-        async with self._sockets:
+        sockets = self._sockets
+        await sockets.acquire()  # half the cost of `async with`
+        try:
             return await self._send(pool, body, timeout_s)
+        finally:
+            sockets.release()
 
     async def probe(self) -> None:
         """Check that the endpoint can be reached and takes the key, by `GET base_url/models`.

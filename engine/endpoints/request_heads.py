@@ -88,6 +88,7 @@ def encode_head(method: str, target: str, address: Address, fields: Mapping[str,
 
 def _in_ascii(host: str) -> str:
     if host.isascii():
+        host.encode("idna")  # no part of a name is empty or longer than 63 characters
         return host
     import idna  # as httpx, aiohttp and anyio have it; names that are all ASCII do without
 

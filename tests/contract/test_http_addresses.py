@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
+from engine.endpoints import request_heads
 from engine.endpoints.openai_chat import OpenAIChat
 from engine.errors import ConfigError, EndpointError
 from engine.records import Fault
@@ -124,6 +125,17 @@ def test_a_header_that_cannot_be_sent_is_refused_when_the_endpoint_is_made_and_i
     assert s.KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+def test_a_host_that_no_name_can_be_is_refused_when_the_endpoint_is_made(host):
+    with pytest.raises(ConfigError, match="is no name of a host"):
+        OpenAIChat(f"https://{host}/v1", identity="x")
+
+
+def test_a_host_in_unicode_is_asked_for_by_its_name_in_ascii():
+    assert request_heads.Address.of("https://Bücher.example:8443/v1").named == "xn--bcher-kva.example:8443"
+    assert request_heads.Address.of("http://[::1]:80/v1").named == "[::1]"
+
+
 def test_a_key_that_cannot_be_sent_is_refused_and_not_shown():
     with pytest.raises(EndpointError, match="the key in TEAM_KEY holds a character") as caught:
         OpenAIChat("http://127.0.0.1:9/v1", identity="x", key=Key(f"{s.KEY}\r\nx: y"), key_name="TEAM_KEY")
@@ -131,8 +143,8 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown():
 
 
 @asynccontextmanager
-async def _tls_server(folder: Path, name: str) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """`(port, requests)` of a server whose certificate, of its own making, is for `name`."""
+async def _tls_server(folder: Path, name: str) -> AsyncIterator[tuple[int, list[bytes], list[asyncio.StreamWriter]]]:
+    """`(port, requests, connections)` of a server whose certificate, of its own making, is for `name`."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not there")
     how = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback"]
@@ -141,9 +153,11 @@ async def _tls_server(folder: Path, name: str) -> AsyncIterator[tuple[int, list[
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     asked: list[bytes] = []
+    opened: list[asyncio.StreamWriter] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            opened.append(writer)
             while True:
                 asked.append(await reader.readuntil(b"\r\n\r\n"))
                 await reader.readexactly(len(BODY))
@@ -153,23 +167,23 @@ async def _tls_server(folder: Path, name: str) -> AsyncIterator[tuple[int, list[
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     async with server:
-        yield server.sockets[0].getsockname()[1], asked
+        yield server.sockets[0].getsockname()[1], asked, opened
 
 
 async def test_a_server_whose_certificate_is_trusted_is_reached_by_tls(tmp_path, monkeypatch):
-    async with _tls_server(tmp_path, "IP:127.0.0.1,DNS:localhost") as (port, asked):
+    async with _tls_server(tmp_path, "IP:127.0.0.1,DNS:localhost") as (port, asked, opened):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         for host in ("127.0.0.1", "localhost"):
             endpoint = OpenAIChat(f"https://{host}:{port}/v1", identity="x", key=Key())
             assert [await text(endpoint) for _ in range(3)] == ["hello"] * 3
             async with asyncio.timeout(5):
                 await endpoint.aclose()
-    assert len(asked) == 6
+    assert (len(asked), len(opened)) == (6, 2)
 
 
 @pytest.mark.parametrize("name", ["IP:127.0.0.1", "DNS:elsewhere.example"])
 async def test_a_certificate_that_is_not_trusted_is_told_and_nothing_is_sent(tmp_path, monkeypatch, name):
-    async with _tls_server(tmp_path, name) as (port, asked):
+    async with _tls_server(tmp_path, name) as (port, asked, _):
         if name.startswith("DNS"):
             monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         endpoint = OpenAIChat(f"https://127.0.0.1:{port}/v1", identity="x", key=Key())
