@@ -119,7 +119,7 @@ class OpenAIChat:
             try:
                 await connection.ask(self._get, None, whole=True)
                 body = await _read(connection, LISTING_LIMIT_BYTES, self._long)
-                self.listing, self.served_identity = read_listing(body), read_identity(body)
+                self.listing, self.served_identity = read_listing(body, secret=self._secret()), read_identity(body)
             finally:
                 pool.give_back(connection)
         except _FOREIGN as error:
