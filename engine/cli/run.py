@@ -201,7 +201,6 @@ def _tell_what_is_left(report: RunReport) -> None:
     if report.renamed:
         print(f"warning: {report.renamed}", file=sys.stderr)
     if report.postponed and not report.halt:
-        waits = (
-            f"{counted(report.postponed, 'task')} stay to be done: {report.wait_asked}; the same command does them then"
-        )
+        stay = f"{counted(report.postponed, 'task')} {'stays' if report.postponed == 1 else 'stay'} to be done"
+        waits = f"{stay}: {report.wait_asked}; the same command does them then"
         print(f"{report.name}: {waits}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""One connection of HTTP/1.1: a request goes out whole, its reply comes in, and nothing else is taken for it.
+"""One connection of HTTP/1.1: a request goes out whole, its reply comes in, nothing that came before is taken for it.
 
 llhttp reads the replies. What it has no limits for is limited here: the head, the trailers, the number of headers,
 interim replies, and what is kept of a body that nobody takes. A connection can be used again only where both sides
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -24,6 +25,7 @@ OVERHEAD_BYTES = 2**16
 MOST_HEADERS = 256
 MOST_INTERIM = 16
 _COPIED_BYTES = 2**16
+_MOST_PIECES = 64
 _LISTS = frozenset({"content-encoding", "transfer-encoding", "connection"})
 """Headers whose values add up; of any other that comes twice, the first stands."""
 
@@ -53,9 +55,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_early", "_error", "_heard", "_interim", "_keeps", "_loop", "_lost", "_named", "_named_bytes", "_parser",
-        "_paused", "_pieces", "_quiet_bytes", "_reading", "_size_bytes", "_to_the_end", "_transport", "_used",
-        "_waiter", "_whole", "complete", "deadline", "headers", "idle_since_s", "status",
+        "_early", "_error", "_heard", "_interim", "_is_large", "_keeps", "_loop", "_lost", "_named", "_named_bytes",
+        "_parser", "_paused", "_pieces", "_quiet_bytes", "_reading", "_size_bytes", "_to_the_end", "_transport",
+        "_unread", "_used", "_waiter", "_whole", "complete", "deadline", "headers", "idle_since_s", "status",
     )  # fmt: skip
 
     def __init__(self, lost: Callable[[Connection], None]) -> None:
@@ -66,7 +68,8 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self._pieces: list[bytes] = []
-        self._used = self._paused = self._keeps = False
+        self._used = self._paused = self._keeps = self._is_large = False
+        self._unread: Any = None
         self.deadline = inf
         self.idle_since_s = 0.0
         self._begin(whole=True)
@@ -90,9 +93,10 @@ class Connection(asyncio.Protocol):
         # A lone LF ends a line, and spaces may follow the size of a chunk: servers do it, and it hides nothing.
         parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         self._waiter = waiter = self._loop.create_future()
+        self._is_large = body is not None and len(body) >= _COPIED_BYTES
         if body is None:
             self._transport.write(b"%b\r\n" % head)
-        elif len(body) < _COPIED_BYTES:
+        elif not self._is_large:
             self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
         else:
             self._transport.writelines((b"%bContent-Length: %d\r\n\r\n" % (head, len(body)), body))
@@ -118,14 +122,19 @@ class Connection(asyncio.Protocol):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come: the reply is complete, or it failed."""
+        return self._parser is None
+
+    @property
     def at_end(self) -> bool:
         """Whether the whole body has come and was read."""
         return self.complete and not self._pieces
 
     @property
     def is_open(self) -> bool:
-        """Whether a request can be sent over it."""
-        return not self._transport.is_closing()
+        """Whether a request can be sent over it, and nothing has come that nobody asked for."""
+        return not self._transport.is_closing() and not (self._unread is not None and self._unread.poll(0))
 
     def free(self, now_s: float) -> bool:
         """Note that the exchange is over; whether the connection can be used for another one."""
@@ -136,11 +145,13 @@ class Connection(asyncio.Protocol):
             and not self._paused
             and not self._transport.is_closing()
             and not self._transport.get_write_buffer_size()
+            and not (self._is_large and self.status >= 300)  # TLS does not tell what is not sent yet
         ):
             self._pieces = []
             self._used, self.idle_since_s = True, now_s
             return True
         self.close()
+        self._error = None  # it keeps the frames it went through, and they keep this
         return False
 
     def expire(self) -> None:
@@ -149,15 +160,13 @@ class Connection(asyncio.Protocol):
         self._fail(TimeoutError())
 
     def close(self) -> None:
-        """Close: gently where nothing is going on, else at once."""
+        """Close: gently where nothing is going on, else at once; who waits for a reply hears of it."""
         self._pieces = []
-        self._error = None  # it keeps the frames it went through, and they keep this
         if self.complete or not self._parser:
             self._parser = None
             self._transport.close()
         else:
-            self._parser = None
-            self._transport.abort()
+            self._fail(DisconnectedError("the connection was closed on this side"))
 
     def abort(self) -> None:
         """Close at once, whatever the other side does."""
@@ -166,6 +175,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         self._transport = transport
+        self._unread = _watch(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -232,6 +242,8 @@ class Connection(asyncio.Protocol):
         """From llhttp."""
         assert self._parser is not None
         status, headers = self._parser.get_status_code(), self.headers
+        if status < 100:
+            raise BadReplyError(f"its status is {status:03d}")
         if status < 200:
             return
         self.status = status
@@ -248,7 +260,11 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """From llhttp."""
+        if not self.status:
+            raise BadReplyError("an interim reply has a body")
         self._pieces.append(body)
+        if len(self._pieces) > _MOST_PIECES:
+            self._pieces = [b"".join(self._pieces)]  # a chunk of a byte takes the room of thirty
         self._size_bytes += len(body)
         self._quiet_bytes = 0
 
@@ -299,6 +315,15 @@ class Connection(asyncio.Protocol):
             return DisconnectedError(f"the server closed the connection in the middle of its reply{reason}")
         kind = StaleError if self._used else DisconnectedError
         return kind(f"the server closed the connection without a reply{reason}")
+
+
+def _watch(sock: Any) -> Any:
+    """Tells in a microsecond whether bytes wait in a socket that the loop has not read; None where nothing can."""
+    if sock is None or not hasattr(select, "poll"):
+        return None
+    unread = select.poll()
+    unread.register(sock.fileno(), select.POLLIN)
+    return unread
 
 
 def reason_of(error: BaseException) -> str:

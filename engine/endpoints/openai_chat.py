@@ -182,7 +182,8 @@ class OpenAIChat:
         async with AsyncExitStack() as turn:
             while not reader.done and (piece := await connection.read()):
                 size, before = size + len(piece), kept
-                kept += max(0, len(piece) - _EVENT_BYTES * piece.count(b"data:"))
+                ended = piece.count(b"\n\n") + piece.count(b"\r\n\r\n")
+                kept += max(0, len(piece) - _EVENT_BYTES * ended)
                 if before <= ENOUGH_BYTES < kept:
                     await _in_turn(turn, self._long, connection)
                 if size > self._limit_bytes:
@@ -210,7 +211,8 @@ async def _read(connection: Connection, limit_bytes: int, long: asyncio.Semaphor
     if len(body) <= ENOUGH_BYTES and len(body) <= limit_bytes:
         return body
     async with AsyncExitStack() as turn:
-        await _in_turn(turn, long, connection)
+        if not connection.is_over:  # what is there already takes no more room
+            await _in_turn(turn, long, connection)
         pieces, size = [body], len(body)
         while size <= limit_bytes and (piece := await connection.read()):
             pieces.append(piece)

@@ -311,6 +311,9 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def get_extra_info(self, name: str) -> None:
+        """There is no socket."""
+
     def is_closing(self) -> bool:
         return self.closed
 
@@ -349,3 +352,40 @@ def test_a_reply_is_the_same_however_it_is_cut_into_segments(data):
     status, headers, body, clean = asyncio.run(read(segments))
     assert (status, headers, body, clean) == asyncio.run(read([whole]))
     assert (status, body, clean) == (200, HELLO, True)
+
+
+async def test_who_waits_for_a_reply_hears_that_the_endpoint_is_closed(reach):
+    endpoint, server = await reach(s.hang)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(fails(endpoint, timeout_s=60))
+        while not server.seen:
+            await asyncio.sleep(0)
+        await endpoint.aclose()
+    assert waiting.result().fault is Fault.CONNECTION
+
+
+@pytest.mark.parametrize("status", ["000", "099", "199"])
+async def test_what_stands_in_an_interim_reply_is_no_part_of_the_final_one(reach, status):
+    interim = b"HTTP/1.1 %s Odd\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(HELLO), HELLO)
+    endpoint, _ = await reach(s.fixed(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+    assert (await fails(endpoint)).fault is Fault.MALFORMED
+
+
+async def test_a_long_reply_that_is_there_does_not_wait_for_one_that_stalls(reach):
+    long = json.dumps(s.completion("x" * 200_000)).encode()
+
+    async def answer(connection: s.Connection) -> bool:
+        if connection.headers["content-length"] == str(len(BODY)):
+            await connection.write(s.http(long))
+            return True
+        await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + b" " * 300_000)
+        return await s.hang(connection)
+
+    endpoint, server = await reach(answer)
+    async with asyncio.TaskGroup() as group:
+        stalled = group.create_task(endpoint.send(BODY + b" ", timeout_s=60))
+        while not server.seen:
+            await asyncio.sleep(0)
+        for _ in range(3):
+            assert len((await endpoint.send(BODY, timeout_s=5)).text) == 200_000
+        stalled.cancel()

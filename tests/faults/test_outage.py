@@ -81,7 +81,7 @@ async def test_a_single_call_that_is_asked_to_come_back_tomorrow_stays_to_be_don
     run = ended.runs[0]
     assert (run["passed"], run["errored"], run["skipped"], run["postponed"]) == (TASKS - 1, 0, 1, 1), ended.err
     assert sent == TASKS
-    assert "1 tasks stay to be done: p asks to wait 36000 s" in ended.err
+    assert "1 task stays to be done: p asks to wait 36000 s" in ended.err
     assert later.runs[0]["passed"] == TASKS
     assert endpoint.requests == TASKS + 1
 
