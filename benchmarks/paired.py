@@ -63,13 +63,18 @@ Rounds = Mapping[str, Sequence[Pair]]
 """By contestant, its pairs in the order of the rounds."""
 
 
+def pair_of(each: Contestant) -> Pair:
+    """Its run of few tasks, and at once that of many."""
+    return Pair(few=each.start(each.few), many=each.start(each.many), tasks=each.many - each.few)
+
+
 def play(contestants: Sequence[Contestant], rounds: int, tell: Callable[[str], None]) -> Rounds:
     """Each contestant in each round."""
     pairs: dict[str, list[Pair]] = {each.name: [] for each in contestants}
     for number in range(rounds):
         first = number % len(contestants)
         for each in (*contestants[first:], *contestants[:first]):
-            pair = Pair(few=each.start(each.few), many=each.start(each.many), tasks=each.many - each.few)
+            pair = pair_of(each)
             pairs[each.name].append(pair)
             tell(f"  round {number + 1}/{rounds}  {each.name}: {pair.cpu_ms:.3f} ms CPU, {pair.wall_ms:.3f} ms a task")
     return pairs
