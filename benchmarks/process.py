@@ -59,6 +59,10 @@ def run(command: Sequence[str], *, folder: Path, variables: Mapping[str, str] | 
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """This process's variables without settings of the engine or keys of providers, and with these."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ENGINE_", "OPENAI_"))}
+    """This process's variables without settings of the engine or keys of providers, and with these.
+
+    What Python compiles is kept as by default: an image that forbids it would have everyone compile at each start.
+    """
+    ours = ("ENGINE_", "OPENAI_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "PYTHONPATH": str(OWN), "PYTHONHASHSEED": "0", **variables}
