@@ -18,12 +18,24 @@ CODE_PARTS = frozenset({"solver_source", "scorers"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which rows are asked for, and how often: `limit` first rows, or a random `sample` of them by `seed`."""
+    """Which rows are asked for, and how often: `limit` first rows, or a random `sample` of them by `seed`.
+
+    Raises:
+        UsageError: one of the numbers is below 1, or limit and sample are both given.
+    """
 
     limit: int | None = None
     sample: int | None = None
     seed: int = 0
     repeats: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "sample", "repeats"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value!r}", hint="it must be at least 1")
+        if self.limit is not None and self.sample is not None:
+            raise UsageError("limit and sample exclude each other", hint="give one of them")
 
 
 def select(rows: int, choice: Choice) -> Selection:
@@ -31,12 +43,9 @@ def select(rows: int, choice: Choice) -> Selection:
 
     Raises:
         DatasetError: the dataset is empty.
-        UsageError: limit and sample are both given.
     """
     if rows == 0:
         raise DatasetError("the dataset has no rows", hint="choose another split with --subset")
-    if choice.limit is not None and choice.sample is not None:
-        raise UsageError("limit and sample exclude each other", hint="give one of them")
     if choice.sample is not None and choice.sample < rows:
         picked = frozenset(Random(choice.seed).sample(range(rows), choice.sample))
         return Selection(stop=rows, repeats=choice.repeats, picked=picked)

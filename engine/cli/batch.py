@@ -166,11 +166,13 @@ def _orders(bench: Bench, flags: RunFlags, places: _Places) -> Sequence[Order]:
 
 def _choice(flags: RunFlags, limit: int | None, sample: int | None, seed: int, repeats: int) -> Choice:
     if flags.limit is not None or flags.sample is not None:
-        limit, sample, seed = flags.limit, flags.sample, flags.seed
-    for name, value in (("limit", limit), ("sample", sample), ("repeats", flags.repeats)):
-        if value is not None and value < 1:
-            raise UsageError(f"--{name} is {value!r}", hint="it must be at least 1")
-    return Choice(limit=limit, sample=sample, seed=seed, repeats=flags.repeats or repeats)
+        limit, sample = flags.limit, flags.sample
+    return Choice(
+        limit=limit,
+        sample=sample,
+        seed=seed if flags.seed is None else flags.seed,
+        repeats=flags.repeats or repeats,
+    )
 
 
 class _Places:

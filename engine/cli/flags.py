@@ -26,6 +26,14 @@ def _whole(type_: Any, tokens: Sequence[Any]) -> int:  # noqa: ARG001 - the pars
         raise ValueError("it takes a whole number") from None
 
 
+def _count(type_: Any, tokens: Sequence[Any]) -> int:
+    """A whole number that there can be of something."""
+    number = _whole(type_, tokens)
+    if number < 1:
+        raise ValueError("it must be at least 1")
+    return number
+
+
 def number(type_: Any, tokens: Sequence[Any]) -> float:  # noqa: ARG001 - the parser's signature
     """A number that is one: `nan` and `inf` are no limits."""
     try:
@@ -76,13 +84,13 @@ class RunFlags:
     """The folder of an agent; for later: this version runs models."""
     subset: Annotated[str | None, _flag(WHAT)] = None
     """The split of the dataset."""
-    limit: Annotated[int | None, _value(WHAT, _whole)] = None
+    limit: Annotated[int | None, _value(WHAT, _count)] = None
     """Only the first N rows."""
-    sample: Annotated[int | None, _value(WHAT, _whole)] = None
+    sample: Annotated[int | None, _value(WHAT, _count)] = None
     """Only N random rows, chosen by --seed."""
-    seed: Annotated[int, _value(WHAT, _whole)] = 0
+    seed: Annotated[int | None, _value(WHAT, _whole)] = None
     """What the choice of the sample starts from."""
-    repeats: Annotated[int | None, _value(WHAT, _whole)] = None
+    repeats: Annotated[int | None, _value(WHAT, _count)] = None
     """How often each datum is asked."""
     check_compatibility: Annotated[bool, Parameter(group=WHAT)] = True
     """Whether the solver must name the dataset as compatible."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli.app import run_command_line
+from engine.cli.batch import read_batch
+from engine.cli.flags import RunFlags
 
 SUMS = ("run", "generated:3_digit_addition", "ThreeDigitAdditionSolver", "--model", "simulated::calculator")
 GOOD = """
@@ -41,6 +43,9 @@ WRONG = {
     "an option of the solver without a value": ((*SUMS, "--xyzzy"), "--xyzzy", "--xyzzy=VALUE"),
     "a flag without its value": ((*SUMS, "--limit"), "--limit needs a value", "--limit VALUE"),
     "no whole number": ((*SUMS, "--limit", "1.5"), "--limit is '1.5'", "a whole number"),
+    "a limit of nothing": ((*SUMS, "--limit", "0"), "--limit is '0'", "at least 1"),
+    "a negative sample": (("check", "bench.toml", "--sample", "-1"), "--sample is '-1'", "at least 1"),
+    "no repeats": ((*SUMS, "--repeats", "0"), "--repeats is '0'", "at least 1"),
     "no number": ((*SUMS, "--temperature", "hot"), "--temperature is 'hot'", "a number"),
     "no number, but a float": ((*SUMS, "--max-cost", "nan"), "--max-cost is 'nan'", "a number"),
     "a negative age": (("cache", "prune", "--older-than", "-1"), "--older-than is -1", "from 0 on"),
@@ -162,6 +167,19 @@ def test_check_looks_at_what_the_flags_make_of_the_file(folder, capsys):
     assert run_command_line(("check", "b.toml", "--json", "--repeats", "3")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["tasks"] for line in lines] == [3]
+
+
+def test_a_seed_on_the_command_line_wins_over_that_of_the_file_and_without_one_it_stays():
+    Path("b.toml").write_text(f"{GOOD}sample = 2\nseed = 7\n")
+
+    def chosen(**flags) -> tuple[int | None, int]:
+        (order,) = read_batch("b.toml", "", RunFlags(**flags), {}).orders
+        return order.choice.sample, order.choice.seed
+
+    assert chosen() == (2, 7)
+    assert chosen(seed=3) == (2, 3)
+    assert chosen(sample=1) == (1, 7)
+    assert chosen(sample=1, seed=0) == (1, 0)
 
 
 @pytest.mark.parametrize("dataset", ["hf:owner/name", "mbpp", "near.ai/mbpp/1.0.0"])

@@ -43,7 +43,14 @@ def test_an_empty_dataset_and_contradicting_choices_are_refused():
     with pytest.raises(DatasetError, match="no rows"):
         select(0, Choice())
     with pytest.raises(UsageError, match="exclude"):
-        select(10, Choice(limit=1, sample=1))
+        Choice(limit=1, sample=1)
+
+
+@pytest.mark.parametrize("name", ["limit", "sample", "repeats"])
+@pytest.mark.parametrize("value", [0, -3])
+def test_a_choice_of_no_rows_is_refused_and_never_all_of_them(name, value):
+    with pytest.raises(UsageError, match=f"{name} is {value}"):
+        Choice(**{name: value})
 
 
 def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another():
