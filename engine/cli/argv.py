@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SWITCHES = frozenset(
+OF_RUN = frozenset(
     {
-        "all-key-columns",
-        "all-metrics",
-        "bump",
         "check-compatibility",
         "dry-run",
         "force",
-        "hidden",
-        "history",
         "json",
-        "major-bump",
-        "minor-bump",
         "offline",
         "overwrite",
         "quiet",
@@ -24,13 +17,28 @@ SWITCHES = frozenset(
         "record-partial",
         "regrade",
         "retry-errors",
-        "show-all",
-        "show-latest-version",
         "verbose",
-        "yes",
     }
 )
-"""Flags that are true or false; the seed writes the value behind them as a word of its own."""
+"""Flags that are true or false, of commands whose further options are a solver's: `--history 1` is one of those."""
+SWITCHES = OF_RUN | {
+    "all-key-columns",
+    "all-metrics",
+    "bump",
+    "hidden",
+    "history",
+    "local-files",
+    "major-bump",
+    "minor-bump",
+    "other-source",
+    "rows",
+    "show-all",
+    "show-latest-version",
+    "yes",
+}
+"""All of them; the seed writes the value behind them as a word of its own."""
+TAKE_OPTIONS = frozenset({"run", "plan", "explain"})
+"""Commands that hand options to a solver."""
 WORDS = {
     **dict.fromkeys(("true", "1", "yes", "on"), "true"),
     **dict.fromkeys(("false", "0", "no", "off"), "false"),
@@ -41,6 +49,7 @@ def normalise(words: Sequence[str]) -> list[str]:
     """The words with values of switches joined to them; everything behind `--` is left alone."""
     result: list[str] = []
     waiting = list(words)
+    switches = OF_RUN if TAKE_OPTIONS & set(waiting[:2]) else SWITCHES
     while waiting:
         word = waiting.pop(0)
         if word == "--":
@@ -49,11 +58,11 @@ def normalise(words: Sequence[str]) -> list[str]:
         name = name.replace("_", "-")
         if not word.startswith("--"):
             result.append(word)
-        elif (positive := name.removeprefix("no").removeprefix("-")) in SWITCHES and positive != name:
+        elif (positive := name.removeprefix("no").removeprefix("-")) in switches and positive != name:
             result.append(f"--{positive}=false")
-        elif name in SWITCHES and equals:
+        elif name in switches and equals:
             result.append(f"--{name}={WORDS.get(value.lower(), value)}")
-        elif name in SWITCHES and waiting and waiting[0].lower() in WORDS:
+        elif name in switches and waiting and waiting[0].lower() in WORDS:
             result.append(f"--{name}={WORDS[waiting.pop(0).lower()]}")
         else:
             result.append(word)

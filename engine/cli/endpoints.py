@@ -5,9 +5,10 @@ from __future__ import annotations
 import json as encoding
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
+from cyclopts import Parameter
 
 from engine.errors import UsageError
 
@@ -25,8 +26,8 @@ def simulate(
     latency_sigma: float = 0.0,
     output_tokens: int = 0,
     seed: int = 0,
-    fault: tuple[str, ...] = (),
-    json: bool = False,
+    fault: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Serve a made-up model on 127.0.0.1 until Ctrl-C: it answers sums and multiple choice.
 
@@ -53,7 +54,13 @@ def simulate(
     return anyio.run(_serve, Simulated(simulation), _port(port), json)
 
 
-def replay(file: Path, *, port: int = 8009, latency_s: float = 0.0, json: bool = False) -> int:
+def replay(
+    file: Path,
+    *,
+    port: int = 8009,
+    latency_s: float = 0.0,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
     """Serve the recorded answers in FILE on 127.0.0.1 until Ctrl-C.
 
     Args:

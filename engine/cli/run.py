@@ -188,7 +188,7 @@ class _Ending:
     def _resume_line(self) -> str:
         typed = ["engine"] if Path(sys.argv[0]).name == "engine" else ["python", "-m", "engine"]
         # Forced again, it would begin again; a plain run goes on with what was forced.
-        words = [word for word in normalise(sys.argv[1:]) if not word.startswith("--force")]
+        words = [word for word in normalise(sys.argv[1:]) if word.partition("=")[0] != "--force"]
         command = shlex.join([*typed, *words])
         state = f"{self.done}/{self.tasks} done and kept"
         return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\nresume: {command}"

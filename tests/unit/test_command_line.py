@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
-from engine.cli.app import run_command_line
+from engine.cli.app import build_app, run_command_line
+from engine.cli.argv import SWITCHES
 from engine.cli.batch import read_batch
 from engine.cli.flags import RunFlags
+from tests.support import engine
 
 SUMS = ("run", "generated:3_digit_addition", "ThreeDigitAdditionSolver", "--model", "simulated::calculator")
 GOOD = """
@@ -113,6 +117,58 @@ def test_a_switch_may_be_turned_off_in_every_spelling(flag, folder, capsys):
     assert run_command_line(("check", "b.toml")) == 2
     assert "b.toml:3: solver 'ThreeDigitAdditionSolver' is not made for" in capsys.readouterr().err
     assert run_command_line(("check", "b.toml", flag)) == 0
+
+
+OWN = """
+from solvers import SolverStrategy
+
+
+class OwnSolver(SolverStrategy):
+    def __init__(self, dataset_ref, model="", agent="", history: int = 0, force_case: int = 0):
+        super().__init__(model, agent)
+
+    def evaluation_name(self):
+        return "own"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    async def solve(self, datum):
+        return "2" in await self.start_inference_session("").run_task(datum["input"])
+"""
+ASK_OWN = ("rows.jsonl", "own.py:OwnSolver", "--model", "simulated::m")
+
+
+@pytest.mark.parametrize("command", [("plan",), ("cache", "explain")], ids=" ".join)
+def test_an_option_of_the_solver_may_be_called_as_a_switch_of_another_command(command, folder, capsys):
+    (folder / "own.py").write_text(OWN)
+    assert run_command_line((*command, *ASK_OWN, "--history", "1")) == 0
+    assert capsys.readouterr().out
+
+
+async def test_the_command_that_resumes_leaves_out_force_and_nothing_that_begins_like_it(folder):
+    (folder / "own.py").write_text(OWN)
+    more = ["--history", "1", "--force_case", "3", "--max-total-tokens", "1", "--max-tokens", "9"]
+    stopped = await engine("run", *ASK_OWN, "--force", "true", *more, cwd=folder)
+    assert stopped.code == 4
+    assert f"resume: python -m engine run {' '.join((*ASK_OWN, *more))}\n" in stopped.err
+
+
+def _switches(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:
+    """Each flag that is true or false, of every command, with all its spellings."""
+    for name in app:
+        if not name.startswith("-"):
+            yield from _switches(app[name], (*path, name))
+    for argument in app.assemble_argument_collection() if app.default_command else ():
+        if argument.hint is bool:
+            yield " ".join(path), {name.removeprefix("--") for name in argument.names if name.startswith("--")}
+
+
+def test_each_switch_may_have_a_value_as_a_word_of_its_own():
+    """The parser would take the value for one more word of the command."""
+    found = [(command, names) for command, names in _switches(build_app()) if names != {"help"}]
+    assert len(found) > 20
+    assert [(command, names) for command, names in found if not names & SWITCHES] == []
 
 
 HIDING = {
