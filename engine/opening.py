@@ -208,8 +208,18 @@ class Opener:
     async def nearest(self, known: Known) -> list[tuple[str, Any, Any]] | None:
         """What sets the run apart from the nearest stored one of its benchmark; None where there is none."""
         others = await self._store.find_runs(benchmark=known.record.benchmark, limit=MOST_RUNS_COMPARED)
-        compared = [plan.differences(known.parts, json.loads(other["parts"])) for other in others]
-        return min(compared, key=len, default=None)
+        compared = [(plan.differences(known.parts, json.loads(other["parts"])), other["run_id"]) for other in others]
+        for differences, run_id in sorted(compared, key=lambda each: len(each[0])):
+            if await self._has_tasks(run_id):
+                return differences
+        return None
+
+    async def _has_tasks(self, run_id: str) -> bool:
+        """Whether a task of the run has ended; one whose endpoint could not be used has none."""
+        async for chunk in self._store.finished(run_id):
+            if chunk:
+                return True
+        return False
 
     async def _to_do(self, known: Known, mode: Mode, status: str) -> tuple[plan.Remaining, int]:
         """The tasks that this mode does in a run of this status, and how many others have their outcome.

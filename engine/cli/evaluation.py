@@ -20,6 +20,7 @@ from engine.evaluations.load import resolve
 from engine.evaluations.table import Table, build_table, require_metric
 from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text
 from engine.evaluations.view import View
+from engine.records import Outcome
 
 if TYPE_CHECKING:
     from engine.evaluations.ranking import Ranked
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Flag = Annotated[bool, Parameter(negative=())]
 Labels = Annotated[tuple[str, ...], Parameter(negative=())]
 STATUSES: Mapping[str, bool | None] = {"": None, "true": True, "false": False}
+OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 Sorting = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 
@@ -224,29 +226,31 @@ def read_solutions(entry: str, /, *, status: str = "", verbose: Flag = False) ->
 
     Args:
         entry: an id, the beginning of one, latest, an entry, or a model's name.
-        status: only those that passed (true) or did not (false).
+        status: only those that passed (true) or did not (false), or those with this outcome, as errored.
         verbose: with what a solver calls verbose.
     """
     from engine.data.entries import registry_folder
     from engine.evaluations.solutions import read_solutions as read
 
-    if status.lower() not in STATUSES:
-        raise UsageError(f"--status is {status!r}", hint="use true or false")
-    wanted = STATUSES[status.lower()]
+    said = status.lower()
+    if said not in STATUSES and said not in OUTCOMES:
+        raise UsageError(f"--status is {status!r}", hint=f"use true, false, or one of {', '.join(OUTCOMES)}")
+    wanted, outcome = STATUSES.get(said), OUTCOMES.get(said)
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
         everything = await loaded(store, home, hidden=True, history=True)
         found = resolve(everything.evaluations, entry)
-        _show_solutions(list(read(registry_folder(home) / found.name, status=wanted)), wanted, verbose=verbose)
+        solutions = read(registry_folder(home) / found.name, status=wanted, outcome=outcome)
+        _show_solutions(list(solutions), said.title() if outcome is None else said, verbose=verbose)
 
     return run(work)
 
 
-def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: bool | None, *, verbose: bool) -> None:
+def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: str, *, verbose: bool) -> None:
     if not solutions:
         print("No solutions found matching criteria")
         return
-    asked = f" with status={status}" if status is not None else ""
+    asked = f" with status={status}" if status else ""
     print(f"Found {len(solutions)} solutions{asked}")
     waits = sys.stdin.isatty() and sys.stdout.isatty()
     for number, solution in enumerate(solutions, 1):

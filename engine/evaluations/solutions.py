@@ -77,14 +77,20 @@ def _solution(result: TaskResult, datum: Any) -> dict[str, Any]:
     }
 
 
-def read_solutions(folder: Path, *, status: bool | None = None) -> Iterator[Mapping[str, Any]]:
-    """The solutions in an entry's folder, ours or the seed's; only those with this status where one is given.
+def read_solutions(
+    folder: Path, *, status: bool | None = None, outcome: Outcome | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """The solutions in an entry's folder, ours or the seed's; where one is given only those of this status or outcome.
+
+    The seed's say only whether they passed; those that did not are `failed`.
 
     Raises:
         UsageError: there are none, or they cannot be read; place and line are named.
     """
     for solution in _solutions(folder):
-        if status is None or solution.get("status") is status:
+        passed = solution.get("status")
+        ended = solution.get("outcome", Outcome.PASSED if passed is True else Outcome.FAILED)
+        if status in (None, passed) and outcome in (None, ended):
             yield solution
 
 

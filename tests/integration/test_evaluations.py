@@ -245,6 +245,28 @@ def test_how_many_data_show_a_difference_is_planned_before_it_is_paid(capsys, mo
     assert run_command_line(["plan", "--detect", "0"]) == 2
 
 
+def test_solutions_are_read_by_the_seeds_status_or_by_outcome(home, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    async def fill():
+        async with open_store(home / "engine.db") as store:
+            await record(store, "r1", SCORES, home=home, model="one")
+
+    anyio.run(fill)
+
+    def found(status: str) -> str:
+        assert run_command_line(["evaluation", "read_solutions", "one", "--status", status]) == 0
+        return capsys.readouterr().out.splitlines()[0]
+
+    assert found("true") == "Found 5 solutions with status=True"
+    assert found("False") == "Found 3 solutions with status=False"
+    assert found("failed") == "Found 2 solutions with status=failed"
+    assert found("errored") == "Found 1 solutions with status=errored"
+    assert found("refused") == "No solutions found matching criteria"
+    assert run_command_line(["evaluation", "read_solutions", "one", "--status", "wrong"]) == 2
+    assert "true, false, or one of passed, failed" in capsys.readouterr().err
+
+
 def test_the_command_line_tells_the_seeds_story(home, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
@@ -274,7 +296,6 @@ def test_the_command_line_tells_the_seeds_story(home, capsys, monkeypatch, tmp_p
     say("compare", "one", "two", "--cluster", "nothing", code=2)
     assert say("compare", "two", "one", "--max-regression", "1.0", code=1)
     assert say("compare", "one", "two", "--max_regression=50")
-    assert "Found 5 solutions with status=True" in say("read_solutions", "one", "--status", "true")
     assert "1–2" in say("metric", "adding")
     assert "adding/unparsed" in say("show", "latest")
     shown = json.loads(say("show", "one", "--cluster", "passage", "--format", "json"))["clustered"]

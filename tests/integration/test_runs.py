@@ -223,6 +223,13 @@ async def test_what_a_solver_prints_is_no_result(data, tmp_path, command):
     assert ("solved in a thread" in ended.err) == (command == "run")
 
 
+async def test_a_run_that_never_began_is_not_explained_as_stored(data, tmp_path):
+    words = (data, *SUM, "--model", "openai::gpt-4.1")
+    assert (await engine("run", *words, cwd=tmp_path)).code == 3, "no key"
+    explained = await engine("cache", "explain", *words, cwd=tmp_path)
+    assert explained.final.endswith("nothing of this benchmark is stored")
+
+
 async def test_a_reply_that_was_cut_refused_or_empty_is_told_apart(tmp_path):
     data = rows(
         tmp_path / "odd.jsonl", [{"input": name, "output": "x"} for name in ("cut", "refuse", "nothing", "prose", "x")]
