@@ -291,9 +291,9 @@ class Engine:
         for each in opened if not (mode.offline or mode.regrade) else ():
             if len(each.remaining):  # a run that is all there sends nothing, not even this
                 self._affordable(each)
-                await self._providers.probe(each.known.desk.name, each.known.prepared.order.api_key_env)
+                await self._providers.probe(each.known.desk)
                 for other in each.known.others.values():
-                    await self._providers.probe(other.desk.name, "")
+                    await self._providers.probe(other.desk)
 
     def _affordable(self, opened: Opened) -> None:
         known, limit = opened.known, self._providers.budget.max_cost_usd

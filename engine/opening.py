@@ -135,10 +135,11 @@ class Opener:
 
     async def _contact(self, name: str, benchmark: str, *, measured: bool, api_key_env: str = "") -> Contact:
         model = await self._providers.resolve(name)
-        desk = self._providers.desk(model.provider or model.base_url, api_key_env)
+        place = model.provider or model.base_url
+        known = next((each for each in (name, f"{place}::{model.model}") if each in self._bench.models), "")
+        headers = self._bench.models[known].headers if known else {}
+        desk = self._providers.desk(place, api_key_env, headers)
         await self._providers.identify(desk, benchmark)
-        names = (name, f"{desk.name}::{model.model}")
-        known = next((each for each in names if each in self._bench.models), "")
         return Contact(
             model=model,
             desk=desk,

@@ -1,4 +1,4 @@
-"""Providers as configured -> desks that make calls; one desk for each, shared by all runs of an engine."""
+"""Providers as configured -> desks that make calls: one for each, or for a model with headers of its own."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ class Providers:
         self._environment = environment
         self._store = store
         self._folder = folder
-        self._desks: dict[str, Desk] = {}
+        self._gates: dict[str, Gate] = {}
+        self._lanes: dict[str, anyio.CapacityLimiter] = {}
+        self._desks: dict[tuple[str, frozenset[tuple[str, str]]], Desk] = {}
         self._lock = anyio.Lock()
 
     @property
@@ -99,12 +101,13 @@ class Providers:
             if not self._has_key(name):
                 seen.append(f"{name} ({variable} is not set)")
                 continue
+            desk = self.desk(name)
             try:
-                await self.probe(name, "")
+                await self.probe(desk)
             except EndpointError as error:
                 seen.append(f"{name} ({error.message})")
                 continue
-            listing = getattr(self._desks[name].calls.sender.endpoint, "listing", ())
+            listing = getattr(desk.calls.sender.endpoint, "listing", ())
             found = find_model(parsed.model, listing) or ("" if listing or len(names) > 1 else parsed.model)
             if found:
                 return ModelName(provider=name, model=found, base_url="")
@@ -118,33 +121,49 @@ class Providers:
         variable = self._bench.providers[name].api_key_env
         return not variable or self._environment.secret(variable) is not None
 
-    def desk(self, name: str, api_key_env: str = "") -> Desk:
-        """The desk of a provider by name, or of a base URL; a missing key is found by `probe`."""
-        if name not in self._desks:
+    def desk(self, name: str, api_key_env: str = "", headers: Mapping[str, str] | None = None) -> Desk:
+        """The desk of a provider by name, or of a base URL; a missing key is found by `probe`.
+
+        A model with `headers` of its own has a desk of its own, which shares the provider's gate with the others.
+        """
+        own = dict(headers or {})
+        place = (name, frozenset(own.items()))
+        if place not in self._desks:
             provider = self.configured.get(name) or Provider(base_url=name, api_key_env=api_key_env)
-            endpoint = self._endpoint(provider)
-            limits = self._bench.engine
-            gate = Gate(
+            if own:
+                provider = provider.model_copy(update={"headers": _laid_over(own, provider.headers)})
+            lanes = self._lanes.setdefault(name, anyio.CapacityLimiter(LANES))
+            self._desks[place] = Desk(name, provider, self._calls(name, provider), lanes)
+        return self._desks[place]
+
+    def _calls(self, name: str, provider: Provider) -> CallDesk:
+        limits = self._bench.engine
+        policy = RetryPolicy(
+            max_attempts=limits.max_attempts,
+            attempt_timeout_s=limits.attempt_timeout_s,
+            call_deadline_s=limits.call_deadline_s,
+        )
+        sender = Sender(
+            self._endpoint(provider),
+            name=name,
+            gate=self._gate(name, provider),
+            budget=self.budget,
+            refusals=Refusals(provider.base_url, told=self._told(name)),
+            patience_s=limits.call_deadline_s,
+        )
+        return CallDesk(sender, store=self._store, policy=policy)
+
+    def _gate(self, name: str, provider: Provider) -> Gate:
+        if name not in self._gates:
+            self._gates[name] = Gate(
                 self._ceiling(provider),
                 name=name,
                 requests_per_minute=provider.requests_per_minute,
                 tokens_per_minute=provider.tokens_per_minute,
-                longest_pause_s=limits.call_deadline_s,
+                longest_pause_s=self._bench.engine.call_deadline_s,
                 changed=self._changed,
             )
-            policy = RetryPolicy(
-                max_attempts=limits.max_attempts,
-                attempt_timeout_s=limits.attempt_timeout_s,
-                call_deadline_s=limits.call_deadline_s,
-            )
-            refusals = Refusals(provider.base_url, told=self._told(name))
-            patience_s = limits.call_deadline_s
-            sender = Sender(
-                endpoint, name=name, gate=gate, budget=self.budget, refusals=refusals, patience_s=patience_s
-            )
-            calls = CallDesk(sender, store=self._store, policy=policy)
-            self._desks[name] = Desk(name, provider, calls, anyio.CapacityLimiter(LANES))
-        return self._desks[name]
+        return self._gates[name]
 
     async def identify(self, desk: Desk, benchmark: str) -> None:
         """Let a loopback URL stand for what our own server behind it answers from: a new port is no new provider.
@@ -165,15 +184,14 @@ class Providers:
             desk.probed = not desk.provider.api_key_env
             endpoint.identity = endpoint.served_identity or endpoint.identity
 
-    async def probe(self, name: str, api_key_env: str) -> None:
+    async def probe(self, desk: Desk) -> None:
         """Check once, at no cost, that the provider can be used.
 
         Raises:
             EndpointError: its key variable is not set, it cannot be reached, or it refuses the key.
         """
-        desk = self.desk(name, api_key_env)
         if desk.provider.api_key_env:
-            self._environment.require_secret(desk.provider.api_key_env, where=f"provider {name!r}")
+            self._environment.require_secret(desk.provider.api_key_env, where=f"provider {desk.name!r}")
         async with self._lock:
             if not desk.probed:
                 await desk.calls.sender.endpoint.probe()
@@ -182,12 +200,12 @@ class Providers:
     @property
     def in_flight(self) -> int:
         """Requests that are with any provider now."""
-        return sum(desk.calls.sender.gate.in_flight for desk in self._desks.values())
+        return sum(gate.in_flight for gate in self.gates)
 
     @property
     def gates(self) -> list[Gate]:
         """The gates of the providers in use."""
-        return [desk.calls.sender.gate for desk in self._desks.values()]
+        return list(self._gates.values())
 
     def stop(self, error: BudgetError) -> None:
         """Buy nothing more because of `error`: requests in flight end, and those that sleep wake up."""
@@ -222,6 +240,12 @@ class Providers:
 
     def _ceiling(self, provider: Provider) -> int:
         return provider.max_concurrent or self._bench.engine.max_concurrent
+
+
+def _laid_over(own: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Headers over others; their names know no case."""
+    taken = {name.lower() for name in own}
+    return {**{name: value for name, value in others.items() if name.lower() not in taken}, **own}
 
 
 def is_loopback(base_url: str) -> bool:

@@ -245,8 +245,8 @@ class ModelConfig(Table):
 
     sampling: Sampling = Field(default=Sampling(), description="Laid over [sampling].")
     prices: Prices | None = Field(default=None, description="USD per million tokens; before any list of prices.")
-    headers: Headers = Field(default_factory=dict, description="Added to those of the provider.")
-    extra_body: Body = Field(default_factory=dict, description="Added to that of the provider.")
+    headers: Headers = Field(default_factory=dict, description="Laid over those of the provider.")
+    extra_body: Body = Field(default_factory=dict, description="Laid over that of the provider.")
 
 
 class Benchmark(Table):
