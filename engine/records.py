@@ -319,7 +319,7 @@ class Tally:
         return self.values / self.counted if self.counted else None
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True)
 class Score:
     """What a solver may return in place of a bool.
 

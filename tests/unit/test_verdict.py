@@ -44,6 +44,11 @@ def test_anything_else_is_the_solvers_error(given):
         verdict(given)
 
 
+def test_a_score_takes_its_fields_in_the_order_in_which_they_are_documented():
+    named = Score(value=0.5, outcome=Outcome.SCORED, answer="B", metrics={"f1": 0.5}, tags=("law",), info=["x"])
+    assert Score(0.5, Outcome.SCORED, "B", {"f1": 0.5}, ("law",), ["x"]) == named
+
+
 def test_a_name_cannot_stand_for_a_metric_and_a_tag_at_once():
     with pytest.raises(SolverError, match="'law' is a metric and a tag"):
         verdict(Score(value=1.0, metrics={"law": 0.5}, tags=("law",)))
