@@ -47,7 +47,7 @@ from engine.progress import Progress
 from engine.providers import Providers
 from engine.records import Outcome, RunRecord, TaskResult
 from engine.report import RunReport, report
-from engine.run import run_all
+from engine.run import do_run
 from engine.stream import TaskStream
 from engine.watch import Watched, watched
 
@@ -200,7 +200,7 @@ class Engine:
 
     async def _drive(self, opened: Opened, mode: Mode, end: _End) -> None:
         """Run one order to its report, which does not wait for the others; nor does what is wrong with it end them."""
-        await run_all([opened.run])
+        await do_run(opened.run)
         try:
             end.report = await self._report(opened, mode)
         except StorageError:

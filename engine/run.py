@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -30,18 +30,12 @@ class Run:
     ended: Callable[[TaskResult], None]
 
 
-async def run_all(runs: Sequence[Run]) -> None:
-    """Do every task of every run that remains; returns when none is open.
+async def do_run(run: Run) -> None:
+    """Do every task of the run that remains; returns when none is open.
 
     Raises:
         StorageError: nothing can be kept any more; what was finished is.
     """
-    async with anyio.create_task_group() as group:
-        for run in runs:
-            group.start_soon(_drive, run)
-
-
-async def _drive(run: Run) -> None:
     await run.lanes.acquire_on_behalf_of(run.stream)
     run.progress.begin()
     try:
