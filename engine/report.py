@@ -1,4 +1,4 @@
-"""What a run came to: score, interval, attrition, cost; and what that means for the exit code."""
+"""What a run came to: score, interval, attrition, cost, and why it ended early; as the library and `--json` have it."""
 
 from __future__ import annotations
 

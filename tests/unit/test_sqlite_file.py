@@ -39,6 +39,12 @@ async def filled(path: Path, rows: int = 200) -> Path:
     return path
 
 
+@pytest.mark.parametrize("url", ["mysql://x/y", "postgresql://x/y", "rows://x", "store:///x.db", "migrations://x"])
+def test_what_no_backend_takes_is_refused_also_where_a_file_here_has_its_name(url):
+    with pytest.raises(ConfigError, match=f"no storage for urls like '{url.partition(':')[0]}'"):
+        backend(url)
+
+
 def ask(path: Path, text: str, *, uri: bool = False) -> Any:
     with closing(sqlite3.connect(path, uri=uri)) as connection, connection:
         return connection.execute(text).fetchall()
