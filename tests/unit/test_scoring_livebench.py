@@ -30,13 +30,21 @@ JOIN = {"task": "tablejoin", "ground_truth": '{"a": "x", "b": "y"}'}
 PLOT = {"task": "plot_unscrambling", "ground_truth": "He came. He saw. He won."}
 CASES = [
     ({"task": "cta", "ground_truth": "Last Name"}, r"so \boxed{\text{last-name}}", 1),
-    ({"task": "cta", "ground_truth": "Last Name"}, "the last name", 0),
+    ({"task": "cta", "ground_truth": "Last Name"}, "It is the **last name**.", 1),
+    ({"task": "cta", "ground_truth": "Last Name"}, "last name of a person", 0),
     (JOIN, "```python\n{'a': 'x', 'b': 'z', 'c': 'w'}\n```", 0.4),
     (JOIN, "{'a': 'x'", 0),
+    (JOIN, "<solution>\n{'a': 'x',\n'b': 'y'}\n</solution>", 1),
+    (JOIN, '```json\n{"a": "x", "b": null}\n``` and no other', 0.67),
+    (JOIN, "{'a': 'x', 'b': 'y', 'c': None}", 1),
+    (JOIN, "{'a': 'x', 'b': '```y```'}", 0.5),
     ({"task": "spatial", "ground_truth": "3"}, "**one**, **two**, **three**, **four**, **5**", 1),
     ({"task": "spatial", "ground_truth": "3"}, "**three**, **4**, **5**, **6**", 0),
     ({"task": "spatial", "ground_truth": "tetrahedra"}, "**Two tetrahedra**", 1),
     ({"task": "spatial", "ground_truth": "3"}, r"\boxed{\textbf{3}}", 1),
+    (OLYMPIAD, "so, a²: 1, 2, 3, 4", 0.75),
+    (OLYMPIAD, "answer: 1z,, 2z\nnone", 0.5),
+    (WORDS, "<solution>a,b,c,d,\ne,f,g,h</solution>x,y,z,w</solution>", 1),
     (WEB, "<solution>no, yes, yes</solution>", 1),
     (WEB, "**No**, then **yes, yes.**", 1),
     (WEB, "**yes, no, yes, yes**", 1),
@@ -74,6 +82,7 @@ CASES = [
     ({"task": "plot_unscrambling", "ground_truth": "He came. He saw."}, "", 0),
     ({"task": "house_traversal", "ground_truth": "Ann Bob"}, "**Ann** went, then **Bob**", 1),
     ({"task": "house_traversal", "ground_truth": "Ann Bob"}, "**Bob, Ann**", 0),
+    ({"task": "house_traversal", "ground_truth": "Ann Bob"}, "**1. Ann** went, then **2. Bob**", 0),
 ]  # fmt: skip
 
 

@@ -4,4 +4,4 @@ Source: White et al. 2024, "LiveBench: A Challenging, Contamination-Free LLM Ben
     repository LiveBench/LiveBench, `livebench/process_results`.
 """
 
-VERSION = 1
+VERSION = 2

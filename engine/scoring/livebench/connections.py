@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.scoring.livebench.extraction import BOLD, boxed_words, solutions
+from engine.scoring.livebench.extraction import BOLD, boxed_words, solutions, tagged
 
 GROUP = 4
 
@@ -22,7 +22,7 @@ def score(reply: str, truth: str) -> float:
 def answer(reply: str, count: int) -> list[str]:
     """The words of the solution; the last `count` of several solutions; none where there is no solution."""
     line = reply.replace("\n", "")
-    found = solutions(reply) or solutions(line)
+    found = tagged(reply) or tagged(line) or solutions(reply) or solutions(line)
     if not found and "\\boxed" in reply:
         boxed = boxed_words(reply)
         found = [] if boxed is None else [boxed]

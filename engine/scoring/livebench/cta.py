@@ -13,9 +13,9 @@ MARKS = re.compile(r"[^\w]")
 
 
 def score(reply: str, truth: str) -> float:
-    """1 where the reply, or its box, is the class; case, white space and marks aside."""
+    """1 where the reply, or its box, ends with the class; case, white space and marks aside."""
     boxed = boxed_words(reply) if "\\boxed{" in reply else None
-    return float(_bare(reply if boxed is None else boxed) == _bare(truth))
+    return float(_bare(reply if boxed is None else boxed).endswith(_bare(truth)))
 
 
 def _bare(text: str) -> str:

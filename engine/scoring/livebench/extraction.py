@@ -3,6 +3,7 @@ r"""What the scorers have in common: the answer in a box, in tags, in bold."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 CLOSING = "</solution>"
 SOLUTION = re.compile(r"<solution>(.*?)</solution>")
@@ -46,7 +47,7 @@ def boxed_words(reply: str) -> str | None:
     return None if inner is None else inner.replace("\\text{", "").replace("}", "").replace("\\", "")
 
 
-def edits(given: list[int], wanted: list[int]) -> int:
+def edits(given: Sequence[object], wanted: Sequence[object]) -> int:
     """The edit distance of two lists (Levenshtein): insertions, deletions, replacements."""
     row = list(range(len(wanted) + 1))
     for i, left in enumerate(given, start=1):

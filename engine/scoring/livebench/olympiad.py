@@ -5,16 +5,16 @@ Source: `livebench/process_results/math/olympiad/utils.py`.
 
 from __future__ import annotations
 
-import re
+from itertools import groupby
 
 from engine.errors import SolverError
 from engine.scoring.livebench.extraction import edits, last_boxed
 
-DIGITS = re.compile(r"\d+")
 MARKER = "answer:"
 MARKS = ("$", "{", "}", "\\", "boxed", "<", ">")
-UNREAD = -1
+UNREAD = None
 """In the place of a part that is no number."""
+Numbers = list[int | None]
 
 
 def score(reply: str, truth: str) -> float:
@@ -31,12 +31,12 @@ def score(reply: str, truth: str) -> float:
     return 1 - edits(given, wanted) / max(len(given), len(wanted))
 
 
-def answer(reply: str) -> list[int]:
+def answer(reply: str) -> Numbers:
     """The numbers behind the last `Answer:`; else in the box; else in the last line; else behind the last marker."""
     return _marked(reply) or _boxed(reply) or _last_line(reply) or _leading(reply)
 
 
-def _marked(reply: str) -> list[int]:
+def _marked(reply: str) -> Numbers:
     lines = reply.lower().strip().split("\n")
     places = [at for at, line in enumerate(lines) if MARKER in line]
     if not places:
@@ -53,7 +53,7 @@ def _marked(reply: str) -> list[int]:
     return _numbers(parts)
 
 
-def _boxed(reply: str) -> list[int]:
+def _boxed(reply: str) -> Numbers:
     if "\\boxed" not in reply:
         return []
     inner = last_boxed(reply)
@@ -61,30 +61,36 @@ def _boxed(reply: str) -> list[int]:
     return _numbers(text.replace("\\text{", "").replace("}", "").replace("\\", "").strip().split(","))
 
 
-def _last_line(reply: str) -> list[int]:
+def _last_line(reply: str) -> Numbers:
     line = reply.strip().lower().rsplit("\n", 1)[-1]
-    return _numbers([match[0] for part in line.split(",") if (match := DIGITS.search(part))])
+    return _numbers([digits for part in line.split(",") if (digits := _digits(part))])
 
 
-def _leading(reply: str) -> list[int]:
+def _leading(reply: str) -> Numbers:
     """Numbers up to the first part, but the very first, that is not a number alone."""
-    found = []
+    found: Numbers = []
     for at, part in enumerate(reply.lower().split(MARKER)[-1].split(",")):
-        match = DIGITS.search(part.strip())
-        if match:
-            found.append(_number(match[0]))
-        if at and (not match or match[0] != part.strip()):
+        digits = _digits(part)
+        if digits and (number := _number(digits)) is not UNREAD:
+            found.append(number)
+        if at and digits != part.strip():
             break
     return found
 
 
-def _numbers(parts: list[str]) -> list[int]:
+def _digits(part: str) -> str:
+    """The first digits of the part, raised and lowered ones too, which are no number; empty where it has none."""
+    groups = groupby(part, str.isdigit)
+    return next(("".join(characters) for are_digits, characters in groups if are_digits), "")
+
+
+def _numbers(parts: list[str]) -> Numbers:
     """The parts as numbers; empty where none of them is one."""
     numbers = [_number(part) for part in parts]
-    return numbers if any(number != UNREAD for number in numbers) else []
+    return numbers if any(number is not UNREAD for number in numbers) else []
 
 
-def _number(part: str) -> int:
+def _number(part: str) -> int | None:
     try:
         return int(part)
     except ValueError:

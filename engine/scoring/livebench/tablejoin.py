@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import SolverError
-from engine.scoring.livebench.extraction import last_boxed
+from engine.scoring.livebench.extraction import CLOSING, last_boxed
 
-FENCED = (re.compile("```python(.*?)```"), re.compile("```(.*?)```"))
+SOLUTION = re.compile(r"<solution>(.*?)</solution>", re.DOTALL)
+FENCED = (re.compile("```python(.*?)```"), re.compile("```json(.*?)```"), re.compile("```(.*?)```"))
 QUOTED = re.compile(r"\\text{['|\"](.*?)['|\"]}")
-FINE = 2
-"""Decimals of the score."""
+UNREAD = object()
+"""In the place of what cannot be read."""
 
 
 def score(reply: str, truth: str | Mapping[str, Any]) -> float:
@@ -28,21 +29,33 @@ def score(reply: str, truth: str | Mapping[str, Any]) -> float:
     Raises:
         SolverError: the reference answer is no dictionary.
     """
-    wanted = truth if isinstance(truth, Mapping) else _dictionary(truth)
-    if wanted is None:
+    wanted = truth if isinstance(truth, Mapping) else _value(truth)
+    if not isinstance(wanted, Mapping):
         raise SolverError(f"tablejoin: the reference answer is {truth!r:.80}", hint="it is a dictionary as text")
-    given = _dictionary(answer(reply))
+    given = read_pairs(reply)
     if not given:
         return 0.0
     right = sum(1 for column, other in given.items() if wanted.get(column) and wanted[column] == other)
     wrong = sum(1 for column, other in given.items() if wanted.get(column) and wanted[column] != other)
     surplus = len(given) - right - wrong
     missing = sum(1 for column in wanted if not given.get(column))
-    return round(2 * right / (2 * right + wrong + surplus + wrong + missing), FINE)
+    return round(100 * (2 * right / (2 * right + wrong + surplus + wrong + missing))) / 100
 
 
-def answer(reply: str) -> str:
-    """The part of the reply that is read: its last fenced block, else its box, else all of it."""
+def read_pairs(reply: str) -> dict[Any, Any]:
+    """The dictionary that the reply's solution, or all of the reply, is; else the one that a part of it is.
+
+    The part is the last fenced block, else the box. A column without a partner, `None` or `null`, is no pair.
+    """
+    while found := SOLUTION.findall(reply) if CLOSING in reply else []:
+        reply = found[-1].strip()
+    pairs = _value(reply)
+    if pairs is UNREAD:
+        pairs = _value(_part(reply).replace("null", "None"))
+    return {column: other for column, other in pairs.items() if other is not None} if isinstance(pairs, dict) else {}
+
+
+def _part(reply: str) -> str:
     line = reply.replace("\n", "")
     for fence in FENCED:
         if blocks := fence.findall(line):
@@ -51,11 +64,11 @@ def answer(reply: str) -> str:
     return reply if boxed is None else QUOTED.sub(r"'\1'", boxed).replace("\\", "")
 
 
-def _dictionary(text: str) -> dict[Any, Any] | None:
+def _value(text: str) -> Any:
+    """The Python literal that the text is; `UNREAD` where it is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            value = ast.literal_eval(text)
+            return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        return UNREAD
