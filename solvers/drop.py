@@ -24,10 +24,11 @@ PROMPT = (
     'Think step by step, then write a line of the form "Answer: $ANSWER" at the end of your response.'
 )
 SECOND = 'Write one line of the form "Answer: $ANSWER", and nothing else.'
-ANSWER = re.compile(r"(?i:answer)[ \t*_]*:[ \t*_]*([^\n]+)")
+ANSWER = re.compile(r"(?i:answer)[\s*_]{0,20}:[\s*_]{0,20}([^\n]+)")
 PIECES = re.compile(r"\s*(?:;|,|\band\b)\s*")
 WORD = re.compile(r"\w")
 LONGEST = 2000
+"""Characters of an answer that are kept."""
 
 
 class DROPSolverStrategy(SolverStrategy):
@@ -81,17 +82,18 @@ class DROPSolverStrategy(SolverStrategy):
             text = await session.run_task(SECOND)
             answer = stated_answer(spoken(text))
         if answer is None and text.finish_reason != "length":
-            answer = spoken(text).strip()[:LONGEST] or None
+            answer = spoken(text).strip() or None
         if answer is None or not WORD.search(answer):
             return unread(text)
         exact, f1 = best_scores(answer, golds, split_spans=self.split_spans)
-        return Score(value=f1, answer=answer, metrics={"exact_match": exact, "f1": f1}, info={"expected": golds})
+        metrics = {"exact_match": exact, "f1": f1}
+        return Score(value=f1, answer=answer[:LONGEST], metrics=metrics, info={"expected": golds})
 
 
 def stated_answer(text: str) -> str | None:
     """What the last line `Answer: ...` says, marks around it aside; None where there is none."""
     found = ANSWER.findall(text)
-    return (str(found[-1]).strip().strip("*_$ ").strip()[:LONGEST] or None) if found else None
+    return (str(found[-1]).strip().strip("*_$ ").strip() or None) if found else None
 
 
 def read_golds(datum: Row, *, solver: str) -> list[list[str]]:

@@ -3,8 +3,9 @@
 Source: problems Shi et al. 2022, arXiv 2210.03057; instructions, answer words and reading of the answer from
     OpenAI's simple-evals, `mgsm_eval.py` (MIT License, Copyright (c) 2024 OpenAI), word for word, also where a
     character is missing there.
-Differs: a reply without the answer word is read as one of GSM8K; negative numbers are read; languages that are not
-    asked for in their own words there are not known here either.
+Differs: a reply without the answer word is read as one of GSM8K; negative numbers are read, and digits of any script
+    (Bengali, Thai), which upstream takes for another number; languages that are not asked for in their own words
+    there are not known here either.
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ ANSWER_WORDS = {
     "zh": "答案",
 }
 LATIN = frozenset({"de", "en", "es", "fr", "sw"})
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-BEHIND = 400
-"""Characters behind the last answer word in which its number must stand."""
+NUMBER = re.compile(r"(?:(?<![\w)\]}])-)?\d+(?:\.\d+)?")
 
 
 class MGSMSolverStrategy(SolverStrategy):
@@ -113,7 +112,6 @@ def read_reply(text: str, word: str, *, cut: bool = False) -> Decimal | None:
     """The last number behind the last answer word; without the word, as a reply to GSM8K; None where there is none."""
     _, found, behind = text.rpartition(word)
     if found:
-        numbers = NUMBER.findall(behind[:BEHIND].replace(",", ""))
-        if numbers:
-            return Decimal(numbers[-1])
+        numbers = NUMBER.findall(behind.replace(",", ""))
+        return Decimal(numbers[-1]) if numbers else None
     return extract_marked(text, labels=(word,)) if cut else extract_number(text, labels=(word,))

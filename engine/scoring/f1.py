@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from engine.scoring.exact import normalise
 from engine.scoring.verdict import UNREAD, Verdict
 
-VERSION = 1
+VERSION = 2
 LONGEST = 2000
-"""Characters of an answer that are looked at: what is longer is no span of a passage."""
+"""Characters of an answer that are shown."""
+REACH = 100_000
+"""Characters of an answer that are looked at; no reply about a passage is nearly as long."""
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 
@@ -27,7 +29,7 @@ def token_f1(given: str, wanted: str, *, ignore_articles: bool = True) -> float:
     """
     bags = [
         Counter(normalise(text, ignore_case=True, ignore_punctuation=True, ignore_articles=ignore_articles).split())
-        for text in (given[: LONGEST * 10], wanted)
+        for text in (given[:REACH], wanted)
     ]
     if not bags[0] or not bags[1]:
         return float(bags[0] == bags[1])
@@ -45,7 +47,7 @@ def drop_scores(given: Sequence[str], wanted: Sequence[str]) -> tuple[float, flo
 
     Source: DROP (Dua et al. 2019, arXiv 1903.00161), `allennlp-reading-comprehension`, `drop_eval.py`.
     """
-    ours = [_drop_words(span[:LONGEST]) for span in given]
+    ours = [_drop_words(span[:REACH]) for span in given]
     theirs = [_drop_words(span) for span in wanted]
     exact = float(set(ours) == set(theirs) and len(ours) == len(theirs))
     table = [[_bag_f1(set(one.split()), set(other.split())) for one in ours] for other in theirs]

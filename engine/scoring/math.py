@@ -15,7 +15,7 @@ from unicodedata import normalize
 from engine.scoring.apart import GivenUpError, apart
 from engine.scoring.verdict import UNREAD, Verdict
 
-VERSION = 2
+VERSION = 3
 HEAVY = True
 LONGEST = 2000
 """Characters of an answer beyond which only the same text is the same answer."""
@@ -25,8 +25,8 @@ BOXES = 50
 """Of the boxes in a reply, how many are looked at, the last ones."""
 STEP_S = 4
 """Seconds that parsing, and each comparison, may take where the library can be interrupted."""
-BOX = re.compile(r"\\f?boxed\s*(?=[{\s\w])")
-STATED = re.compile(r"(?i:\b(?:the|final)\s+answer(?:\s+is)?|\banswer)\s*[:=]?\s*(?::|is\b)?[\s*_]*(?=\S)")
+BOX = re.compile(r"\\(?:f?boxed|fbox)\s*(?=[{\s\w])")
+STATED = re.compile(r"(?i:\b(?:the|final)\s+answer(?:\s+is)?|\banswer)[\s*_]{0,8}[:=]?\s*(?::|is\b)?[\s*_]*(?=\S)")
 FRACTION = "\N{FRACTION SLASH}"
 BLANKS = re.compile(r"\s+|\\[,!;: ]|~")
 ORDINAL = re.compile(r"\^\{?\\(?:text|mathrm)\{(?:st|nd|rd|th)\}\}?")
@@ -38,8 +38,10 @@ SAME = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\^\{?\\circ\}?|\N{DEGREE SIGN}"), ""),
     (re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
+    (re.compile(r"\\big(cup|cap)(?![a-zA-Z])"), r"\\\1"),
 )
 PERCENT = re.compile(r"\s*\\?%")
+NAMED = re.compile(r"\A[A-Za-z]{1,2}=(?=[^=]+\Z)")
 BASE = re.compile(r"([0-9A-Z]+)_(?:\{(\d+)\}|(\d+))")
 REPEATED = re.compile(r"(\d*)\.(\d{0,20})\\overline\{(\d{1,20})\}")
 ROOT = re.compile(r"\N{SQUARE ROOT}\s*(?:\(([^()]*)\)|(\w+))")
@@ -72,7 +74,7 @@ def extract_math(text: str) -> str | None:
 
 
 def last_boxed(text: str) -> str | None:
-    r"""What stands in the last `\boxed{...}` whose braces match, or behind a `\boxed` without braces."""
+    r"""What stands in the last `\boxed{...}` or `\fbox{...}` whose braces match, or behind one without braces."""
     for box in reversed(deque(BOX.finditer(text), maxlen=BOXES)):
         if not text.startswith("{", box.end()):
             word = re.compile(r"\S+").match(text, box.end())
@@ -92,7 +94,8 @@ def same_text(given: str, wanted: str) -> bool | None:
     """Whether two answers are the same without any algebra; None where that does not tell.
 
     Two plain numbers are compared exactly, thousands separators and percent signs aside; numerals of a base have its
-    digits and base alike; equal texts are equal after spacing and ways of writing have been made the same.
+    digits and base alike; equal texts are equal after spacing and ways of writing have been made the same. A name
+    of one or two letters before a single equals sign does not count, as in MATH's own scorer.
     """
     one, other = _written(given), _written(wanted)
     if one == other:
@@ -195,4 +198,4 @@ def _written(answer: str) -> str:
     answer = PERCENT.sub("", answer)
     for pattern, replacement in SAME:
         answer = pattern.sub(replacement, answer)
-    return BLANKS.sub("", answer).rstrip(".")
+    return NAMED.sub("", BLANKS.sub("", answer)).rstrip(".")

@@ -25,6 +25,16 @@ async def test_drop_reads_a_reply_as_one_span_like_the_published_scorers_and_as_
     assert (await solved(DROPSolverStrategy(None, MODEL, split_spans=True), passage, reply)).value == 1.0
 
 
+async def test_the_answer_to_drop_may_stand_on_the_line_below():
+    reply = "They met.\n**Answer:**\n\nAnn\n"
+    assert (await solved(DROPSolverStrategy(None, MODEL), {**DROP, "answers": [["Ann"]]}, reply)).value == 1
+
+
+async def test_all_of_a_long_reply_to_drop_counts_and_its_beginning_is_kept():
+    score = await solved(DROPSolverStrategy(None, MODEL), {**DROP, "answers": [["B"]]}, "it was so " * 300 + "B.")
+    assert (score.value, len(score.answer)) == (0.4, 2000)
+
+
 async def test_a_reply_to_drop_without_an_answer_line_is_all_answer_unless_it_was_cut():
     reply = "Well.\nIt was\nB."
     assert (await solved(DROPSolverStrategy(None, MODEL), {**DROP, "answers": [["B"]]}, reply)).value == 0.4

@@ -229,6 +229,19 @@ async def test_mgsm_without_the_answer_word_reads_the_last_number():
     assert (await solved(MGSMSolverStrategy(None, MODEL), MGSM, "Das sind 1250.")).value == 1
 
 
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        ("Antwort: 2000-1250", 1),
+        ("Antwort: 1250\n\n" + "Probe. " * 100 + "Das sind 3 Schritte.", 0),
+        ("1250.\nAntwort: wie oben", 0),
+        ("Antwort: -1250", 0),
+    ],
+)
+async def test_mgsm_counts_the_last_number_behind_the_last_answer_word_however_far(reply, value):
+    assert (await solved(MGSMSolverStrategy(None, MODEL), MGSM, reply)).value == value
+
+
 async def test_math_is_compared_as_mathematics_and_counts_for_subject_and_level():
     score = await solved(MATH500SolverStrategy(None, MODEL), MATH, "Thus $\\boxed{\\dfrac12}$.")
     assert (score.value, score.tags) == (1.0, ("subject/Algebra", "level/2"))
