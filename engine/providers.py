@@ -22,7 +22,7 @@ from engine.config import Bench, Provider
 from engine.endpoints.openai_chat import OpenAIChat
 from engine.endpoints.quirks import Adaptation
 from engine.endpoints.refusals import Refusals
-from engine.environment import Environment
+from engine.environment import Environment, Secret
 from engine.errors import BudgetError, ConfigError, EndpointError
 from engine.models import ModelName, find_model, parse_model
 from engine.ports import Endpoint, Store
@@ -230,16 +230,25 @@ class Providers:
         return told
 
     def _endpoint(self, provider: Provider) -> Endpoint:
-        """The endpoint of its kind, from the module of that name in `engine/endpoints`."""
         key = self._environment.secret(provider.api_key_env) if provider.api_key_env else None
-        module = {"openai": "openai_sdk" if provider.client == "sdk" else "openai_chat"}.get(
-            provider.kind, provider.kind
-        )
-        make: Callable[..., Endpoint] = importlib.import_module(f"engine.endpoints.{module}").make
-        return make(provider, key=key, folder=self._folder, max_concurrent=self._ceiling(provider))
+        return make_endpoint(provider, key=key, folder=self._folder, max_concurrent=self._ceiling(provider))
 
     def _ceiling(self, provider: Provider) -> int:
         return provider.max_concurrent or self._bench.engine.max_concurrent
+
+
+def make_endpoint(provider: Provider, *, key: Secret | None, folder: Path, max_concurrent: int) -> Endpoint:
+    """The endpoint of a provider's kind, from the module of that name in `engine/endpoints`.
+
+    Raises:
+        ConfigError: its address or a header cannot be used.
+        DatasetError: its recording cannot be read.
+        EndpointError: its key cannot be sent.
+    """
+    by_client = {"http": "openai_chat", "sdk": "openai_sdk"}
+    module = by_client[provider.client] if provider.kind == "openai" else provider.kind
+    make: Callable[..., Endpoint] = importlib.import_module(f"engine.endpoints.{module}").make
+    return make(provider, key=key, folder=folder, max_concurrent=max_concurrent)
 
 
 def _laid_over(own: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:

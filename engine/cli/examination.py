@@ -6,7 +6,6 @@ import json as encoding
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,10 +104,10 @@ async def examine(patient: Patient, call: str) -> list[Finding]:
         findings += await _listing(patient, key, call)
     if any(finding.ok is False for finding in findings):
         return findings
+    from engine.providers import make_endpoint
+
     findings += _habits(patient)
-    module = {"openai": "openai_sdk" if provider.client == "sdk" else "openai_chat"}.get(provider.kind, provider.kind)
-    make = import_module(f"engine.endpoints.{module}").make
-    endpoint: Endpoint = make(provider, key=key, folder=Path.cwd(), max_concurrent=1)
+    endpoint = make_endpoint(provider, key=key, folder=Path.cwd(), max_concurrent=1)
     try:
         if provider.kind != "openai":
             await endpoint.probe()
