@@ -28,6 +28,7 @@ from engine.progress import Progress
 from engine.providers import Desk, Providers, fixed_sampling, is_loopback
 from engine.records import Outcome, RunRecord, Tally, TaskResult
 from engine.run import Run
+from engine.settings import MADE_UP
 from engine.stream import TaskStream
 from engine.task import Setting
 
@@ -275,7 +276,7 @@ class Opener:
     async def _price(self, name: str, model: str, provider: Provider) -> Price | None:
         """From bench.toml, else from the list of prices; a made-up model costs nothing."""
         configured = self._bench.models[name].prices if name else None
-        if configured is None and provider.kind != "openai":
+        if configured is None and provider.kind in MADE_UP:
             return Price(input=0.0, output=0.0)
         if configured is None and is_loopback(provider.base_url):
             return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
@@ -23,7 +24,7 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from engine.errors import ConfigError
 from engine.header_fields import check_header_fields
@@ -156,7 +157,6 @@ class StorageConfig(Table):
     full_wait_s: Amount = Field(default=300.0, description="Seconds to wait for room on a full disk; then exit 5.")
 
 
-Kind = Literal["openai", "simulated", "recorded"]
 KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
     "openai": frozenset({"base_url", "api_key_env"}),
     "simulated": frozenset({"accuracy", "latency_s", "latency_sigma", "output_tokens", "fault_rates", "seed"}),
@@ -164,11 +164,32 @@ KEYS_OF_KIND: Mapping[str, frozenset[str]] = {
 }
 
 
+MADE_UP = frozenset({"simulated", "recorded"})
+"""Kinds that cost nothing."""
+ENDPOINTS = Path(__file__).resolve().parent / "endpoints"
+
+
+def _known_kind(kind: str) -> str:
+    """One of those above, or a module of `engine/endpoints` that makes an endpoint, whose text is looked at."""
+    module = ENDPOINTS / f"{kind}.py"
+    is_module = kind.isidentifier() and module.is_file() and "\ndef make(" in module.read_text(encoding="utf-8")
+    if kind in KEYS_OF_KIND or is_module:
+        return kind
+    *most, last = map(repr, KEYS_OF_KIND)
+    raise PydanticKnownError("literal_error", {"expected": f"{', '.join(most)} or {last}"})
+
+
+Kind = Annotated[
+    str, AfterValidator(_known_kind), WithJsonSchema({"anyOf": [{"enum": [*KEYS_OF_KIND]}, {"type": "string"}]})
+]
+
+
 class Provider(Table):
     """`[providers.NAME]`: one way to reach models, with its limits."""
 
     kind: Kind = Field(
-        default="openai", description="An OpenAI-compatible API, made-up answers, or answers from a file."
+        default="openai",
+        description="An OpenAI-compatible API, made-up answers, answers from a file, or a module of engine/endpoints.",
     )
     base_url: BaseUrl = Field(default="", description="Where the API is, as https://host/v1.")
     api_key_env: str = Field(default="", description="The environment variable that holds the key; empty sends none.")

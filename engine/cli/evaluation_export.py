@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from engine.cli.evaluation import Flag, Labels, Sorting, laid_over, listed
 from engine.cli.opened import holding, loaded, run
+from engine.data.entries import registry_folder
 from engine.errors import EngineError, StorageError, UsageError
 from engine.evaluations.cells import plain
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
+from engine.evaluations.exports import Calls, Chosen, export_named
 from engine.evaluations.load import resolve
 from engine.evaluations.table import build_table
-
-if TYPE_CHECKING:
-    from engine.evaluations.inspect_messages import Call
 
 
 def export(
@@ -52,12 +50,7 @@ def export(
         view: a saved view.
         hidden: hidden evaluations too.
     """
-    from engine.evaluations.export import require_format
-
-    require_format(format)
-    if format == "parquet" and output is None:
-        raise UsageError("parquet needs a file", hint="give one: --output evaluations.parquet")
-
+    export_named(format)
     given = {"columns": listed(columns), "all_metrics": all_metrics, "where": where, "sort": sort}
     given.update(tags=tag, min_n=min_n, hidden=hidden)
 
@@ -84,48 +77,24 @@ async def _export(
         wanted = replace(wanted, where="", tags=(), min_n=0)
     table = build_table(everything, wanted)
     found = chosen or list({id(each): each for row in table.rows for each in row.evaluations}.values())
-    if form == "html":
-        from engine.evaluations.page import html_page
+    exported = Chosen(
+        evaluations=found,
+        table=table,
+        registry=registry_folder(home),
+        calls=lambda evaluation: _calls_if_found(evaluation, store, home),
+    )
+    _write(await export_named(form)(exported), form, output)
 
-        _write(html_page(table), output)
-    elif form == "inspect":
-        _write(await _inspect(found, store, home), output)
-    else:
-        _plain(found, form, output)
 
-
-def _plain(found: list[Evaluation], form: str, output: Path | None) -> None:
-    from engine.evaluations.export import TEXTS, write_parquet
-
-    if form in TEXTS:
-        _write(TEXTS[form](found), output)
-        return
-    assert output is not None
+async def _calls_if_found(evaluation: Evaluation, store: EvaluationStore | None, home: Path) -> Calls:
     try:
-        write_parquet(found, output)
-    except OSError as error:
-        raise _unwritable(output, error) from error
-
-
-async def _inspect(found: list[Evaluation], store: EvaluationStore | None, home: Path) -> str:
-    from engine.data.entries import registry_folder
-    from engine.evaluations.inspect_log import inspect_log
-    from engine.evaluations.solutions import read_solutions
-
-    if len(found) != 1:
-        raise UsageError(f"a log of Inspect holds one evaluation, these are {len(found)}", hint="name one by its id")
-    solutions = read_solutions(registry_folder(home) / found[0].name)
-    calls: dict[tuple[int, int], list[Call]] = {}
-    try:
-        calls = await _calls(found[0], store, home)
+        return await _calls(evaluation, store, home)
     except EngineError as error:
         print(f"warning: the log is without messages: {plain(error.message)}", file=sys.stderr)
-    return json.dumps(inspect_log(found[0], solutions, calls), ensure_ascii=False)
+        return {}
 
 
-async def _calls(
-    evaluation: Evaluation, store: EvaluationStore | None, home: Path
-) -> dict[tuple[int, int], list[Call]]:
+async def _calls(evaluation: Evaluation, store: EvaluationStore | None, home: Path) -> Calls:
     """The replies of each task, found by solving it again from what is stored."""
     from engine.evaluations.inspect_messages import Call
     from engine.proof.again import open_again, retold
@@ -142,12 +111,17 @@ async def _calls(
             }
 
 
-def _write(text: str, output: Path | None) -> None:
+def _write(content: str | bytes, form: str, output: Path | None) -> None:
     if output is None:
-        print(text, end="\n" if text else "")
+        if isinstance(content, bytes):
+            raise UsageError(f"{form} needs a file", hint=f"give one: --output evaluations.{form}")
+        print(content, end="\n" if content else "")
         return
     try:
-        output.write_text(text + "\n" if text else "", encoding="utf-8")
+        if isinstance(content, bytes):
+            output.write_bytes(content)
+        else:
+            output.write_text(content + "\n" if content else "", encoding="utf-8")
     except OSError as error:
         raise _unwritable(output, error) from error
 

@@ -340,7 +340,7 @@ def test_exports_can_be_read_where_they_are_meant_to_go(home, capsys, monkeypatc
     assert log["samples"][3]["error"]["message"]
     assert "<table>" in Path("out.html").read_text()
     assert run_command_line(["evaluation", "export", "xlsx"]) == 2
-    assert "jsonl, csv" in capsys.readouterr().err
+    assert "csv, html, inspect, jsonl, parquet" in capsys.readouterr().err
 
 
 async def test_a_real_run_is_recorded_with_its_data_and_its_origin(home, tmp_path):
