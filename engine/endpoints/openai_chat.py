@@ -18,7 +18,7 @@ import anyio
 
 from engine.config import Provider
 from engine.endpoints import faults
-from engine.endpoints.http1 import ENOUGH_BYTES, BadReplyError, Connection
+from engine.endpoints.http1 import ENOUGH_BYTES, BadReplyError, Connection, StaleError
 from engine.endpoints.pool import Pool
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_identity, read_listing, refusal
 from engine.endpoints.replies import read_reply
@@ -115,13 +115,11 @@ class OpenAIChat:
         """
         pool = self._pool or self._open()
         try:
-            connection = pool.take(timeout_s=PROBE_TIMEOUT_S) or await pool.connect(timeout_s=PROBE_TIMEOUT_S)
             try:
-                await connection.ask(self._get, None, whole=True)
-                body = await _read(connection, LISTING_LIMIT_BYTES, self._long)
-                self.listing, self.served_identity = read_listing(body, secret=self._secret()), read_identity(body)
-            finally:
-                pool.give_back(connection)
+                body = await self._list(pool, pool.take(timeout_s=PROBE_TIMEOUT_S))
+            except StaleError:  # the server may close idle connections sooner than two probes follow each other
+                body = await self._list(pool, None)
+            self.listing, self.served_identity = read_listing(body, secret=self._secret()), read_identity(body)
         except _FOREIGN as error:
             failed = faults.fault_of_exception(error, secret=self._secret())
             unusable = refusal(failed, base_url=self._base_url, key_name=self._key_name, has_key=self._key is not None)
@@ -133,6 +131,14 @@ class OpenAIChat:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.aclose()
+
+    async def _list(self, pool: Pool, connection: Connection | None) -> bytes:
+        connection = connection or await pool.connect(timeout_s=PROBE_TIMEOUT_S)
+        try:
+            await connection.ask(self._get, None, whole=True)
+            return await _read(connection, LISTING_LIMIT_BYTES, self._long)
+        finally:
+            pool.give_back(connection)
 
     def _secret(self) -> str:
         return self._key.reveal() if self._key is not None else ""
