@@ -1,7 +1,7 @@
 """One connection of HTTP/1.1: a request goes out whole, its reply comes in, nothing that came before is taken for it.
 
 llhttp reads the replies. What it has no limits for is limited here: the head, the trailers, the number of headers,
-interim replies, and what is kept of a body that nobody takes. A connection can be used again only where both sides
+and what is kept of a body that nobody takes. A connection can be used again only where both sides
 are clean: request and reply are whole, the server keeps the connection, and not one byte came that nobody asked for.
 """
 
@@ -23,7 +23,6 @@ ENOUGH_BYTES = 2**17
 OVERHEAD_BYTES = 2**16
 """The longest head, and the most that may come after it without any of the body."""
 MOST_HEADERS = 256
-MOST_INTERIM = 16
 _COPIED_BYTES = 2**16
 _MOST_PIECES = 64
 _LISTS = frozenset({"content-encoding", "transfer-encoding", "connection"})
@@ -55,7 +54,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_early", "_error", "_heard", "_interim", "_is_large", "_keeps", "_loop", "_lost", "_named", "_named_bytes",
+        "_early", "_error", "_heard", "_is_large", "_keeps", "_loop", "_lost", "_named", "_named_bytes",
         "_parser", "_paused", "_pieces", "_quiet_bytes", "_reading", "_size_bytes", "_to_the_end", "_transport",
         "_unread", "_used", "_waiter", "_whole", "complete", "deadline", "headers", "idle_since_s", "status",
     )  # fmt: skip
@@ -80,7 +79,7 @@ class Connection(asyncio.Protocol):
         self.complete = False
         self._whole = whole
         self._heard = self._reading = self._early = self._to_the_end = False
-        self._size_bytes = self._quiet_bytes = self._named = self._named_bytes = self._interim = 0
+        self._size_bytes = self._quiet_bytes = self._named = self._named_bytes = 0
 
     def ask(self, head: bytes, body: bytes | None, *, whole: bool) -> asyncio.Future[None]:
         """Send a request; `head` are its lines up to the header that tells the length of the body.
@@ -90,8 +89,11 @@ class Connection(asyncio.Protocol):
         """
         self._begin(whole=whole)
         self._parser = parser = HttpResponseParser(self)
-        # A lone LF ends a line, and spaces may follow the size of a chunk: servers do it, and it hides nothing.
-        parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        # A lone LF ends a line, a header goes on in a line that begins with a space (as clients must take it), and
+        # spaces may follow the size of a chunk: servers do it, and it hides nothing.
+        parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
         self._waiter = waiter = self._loop.create_future()
         self._is_large = body is not None and len(body) >= _COPIED_BYTES
         if body is None:
@@ -234,6 +236,8 @@ class Connection(asyncio.Protocol):
         if self.status:
             return
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "replace")
+        if not text.isprintable():
+            text = "".join(mark if mark.isprintable() else " " for mark in text)
         known = self.headers.setdefault(key, text)
         if known is not text and key in _LISTS:
             self.headers[key] = f"{known}, {text}"
@@ -277,9 +281,6 @@ class Connection(asyncio.Protocol):
             return
         if self._parser.get_status_code() == 101:
             raise BadReplyError("it changes to another protocol, though that was not asked for")
-        self._interim += 1
-        if self._interim > MOST_INTERIM:
-            raise BadReplyError(f"it has more than {MOST_INTERIM} interim replies")
         self.headers = {}
 
     def _end(self) -> None:

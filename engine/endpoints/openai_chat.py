@@ -1,7 +1,7 @@
 """Reaches a model behind any OpenAI-compatible address: the default way, by an HTTP/1.1 client of the engine's own.
 
-One pool of connections, no retry, no redirect, no cookie, no proxy from the environment, nothing compressed; a total
-time limit that covers the body, and a limit on its size.
+One pool of connections, no retry, no redirect, no cookie, nothing compressed that a server does not compress unasked;
+a total time limit that covers the body, and a limit on its size.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import anyio
 
 from engine.config import Provider
 from engine.endpoints import faults
+from engine.endpoints.codings import Decoder, decoded, decoded_beginning
 from engine.endpoints.http1 import ENOUGH_BYTES, BadReplyError, Connection, StaleError
 from engine.endpoints.pool import Pool
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_identity, read_listing, refusal
@@ -181,12 +182,14 @@ class OpenAIChat:
             await self._turns.wait()
 
     async def _read_stream(self, connection: Connection, started: float) -> Reply:
-        _check_head(connection, self._limit_bytes)
+        _check_length(connection, self._limit_bytes)
         status, headers = connection.status, connection.headers
+        decoder = Decoder(headers.get("content-encoding", ""), limit_bytes=self._limit_bytes)
         reader = StreamReader(status=status, headers=headers)
         size, kept = 0, 0
         async with AsyncExitStack() as turn:
             while not reader.done and (piece := await connection.read()):
+                piece = decoder.feed(piece)
                 size, before = size + len(piece), kept
                 ended = piece.count(b"\n\n") + piece.count(b"\r\n\r\n")
                 kept += max(0, len(piece) - _EVENT_BYTES * ended)
@@ -211,11 +214,23 @@ async def _read(connection: Connection, limit_bytes: int, long: asyncio.Semaphor
     status, headers = connection.status, connection.headers
     if status >= 300:
         said = await _read_up_to(connection, faults.ERROR_BODY_BYTES)
+        if (coding := headers.get("content-encoding")) is not None:
+            said = decoded_beginning(said, coding, limit_bytes=faults.ERROR_BODY_BYTES)
         raise faults.fault_of_status(status, headers, said)
-    _check_head(connection, limit_bytes)
+    _check_length(connection, limit_bytes)
     body = await _read_up_to(connection, min(limit_bytes, ENOUGH_BYTES))
-    if len(body) <= ENOUGH_BYTES and len(body) <= limit_bytes:
-        return body
+    if len(body) > ENOUGH_BYTES or len(body) > limit_bytes:
+        body = await _read_on(connection, body, limit_bytes, long)
+    if (coding := headers.get("content-encoding")) is not None:
+        body = decoded(body, coding, limit_bytes=limit_bytes)
+        if len(body) > limit_bytes:
+            del body  # an error keeps the frame it comes from
+            raise faults.too_large(limit_bytes, status=status, headers=headers)
+    return body
+
+
+async def _read_on(connection: Connection, body: bytes, limit_bytes: int, long: asyncio.Semaphore) -> bytes:
+    """All of a body that begins with `body`; one reply of such a length is read at a time."""
     async with AsyncExitStack() as turn:
         if not connection.is_over:  # what is there already takes no more room
             await _in_turn(turn, long, connection)
@@ -226,7 +241,7 @@ async def _read(connection: Connection, limit_bytes: int, long: asyncio.Semaphor
         if size > limit_bytes:
             del body
             pieces.clear()  # an error keeps the frame it comes from
-            raise faults.too_large(limit_bytes, status=status, headers=headers)
+            raise faults.too_large(limit_bytes, status=connection.status, headers=connection.headers)
         return b"".join(pieces)
 
 
@@ -236,12 +251,9 @@ async def _in_turn(turn: AsyncExitStack, long: asyncio.Semaphore, connection: Co
         await turn.enter_async_context(long)
 
 
-def _check_head(connection: Connection, limit_bytes: int) -> None:
+def _check_length(connection: Connection, limit_bytes: int) -> None:
     headers = connection.headers
-    coding, length = headers.get("content-encoding", "identity"), headers.get("content-length")
-    if coding != "identity":
-        detail = f"it is compressed ({coding}), though that was not asked for"
-        raise faults.malformed(detail, status=connection.status, headers=headers)
+    length = headers.get("content-length")
     if length is not None and int(length) > limit_bytes:
         raise faults.too_large(limit_bytes, status=connection.status, headers=headers)
 

@@ -16,6 +16,8 @@ import anyio
 
 from engine.config import Provider
 from engine.endpoints import faults
+from engine.endpoints.codings import Decoder, decoded, decoded_beginning
+from engine.endpoints.http1 import BadReplyError
 from engine.endpoints.openai_chat import BODY_LIMIT_BYTES, Revealing
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_listing, refusal
 from engine.endpoints.replies import read_reply
@@ -182,13 +184,17 @@ class OpenAISdk:
     async def _read(self, response: httpx2.Response, started: float) -> Reply:
         status, headers = response.status_code, response.headers
         if not self._stream:
-            raw = await _read_up_to(response, self._limit_bytes)
-            if len(raw) > self._limit_bytes:
+            body = await _read_up_to(response, self._limit_bytes)
+            if len(body) <= self._limit_bytes and "content-encoding" in headers:
+                body = decoded(body, headers["content-encoding"], limit_bytes=self._limit_bytes)
+            if len(body) > self._limit_bytes:
                 raise faults.too_large(self._limit_bytes, status=status, headers=headers)
-            return read_reply(raw, status=status, headers=headers, latency_s=perf_counter() - started)
+            return read_reply(body, status=status, headers=headers, latency_s=perf_counter() - started)
         reader, size = StreamReader(status=status, headers=headers), 0
+        decoder = Decoder(headers.get("content-encoding", ""), limit_bytes=self._limit_bytes)
         pieces = response.aiter_raw()
-        async for piece in pieces:
+        async for raw in pieces:
+            piece = decoder.feed(raw)
             if (size := size + len(piece)) > self._limit_bytes:
                 raise faults.too_large(self._limit_bytes, status=status, headers=headers)
             reader.feed(piece, at_s=perf_counter() - started)
@@ -206,10 +212,9 @@ class OpenAISdk:
         status, headers = response.status_code, response.headers
         if status >= 300:
             said = await _read_up_to(response, faults.ERROR_BODY_BYTES)
+            if "content-encoding" in headers:
+                said = decoded_beginning(said, headers["content-encoding"], limit_bytes=faults.ERROR_BODY_BYTES)
             raise faults.fault_of_status(status, headers, said, secret=self._secret())
-        if headers.get("content-encoding", "identity") != "identity":
-            detail = f"it is compressed ({headers['content-encoding']}), though that was not asked for"
-            raise faults.malformed(detail, status=status, headers=headers)
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._limit_bytes:
             raise faults.too_large(self._limit_bytes, status=status, headers=headers)
@@ -251,7 +256,7 @@ def _foreign() -> tuple[type[Exception], ...]:
     import aiohttp
     import openai
 
-    return (AttemptError, openai.OpenAIError, aiohttp.ClientError, *_transport_errors())
+    return (AttemptError, BadReplyError, openai.OpenAIError, aiohttp.ClientError, *_transport_errors())
 
 
 async def _read_up_to(response: httpx2.Response, limit_bytes: int) -> bytes:

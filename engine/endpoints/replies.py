@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.endpoints.faults import fault_of_error, malformed, request_id
+from engine.endpoints.verdicts import ErrorText
 from engine.records import Reply, Usage
 
 _UNKNOWN = Usage()
 _LARGEST_COUNT = 2**53
 _EXCERPT = 60
+_TOLD = 200
 _INSTEAD_OF_TEXT = ("tool_calls", "refusal", "reasoning_content", "reasoning")
 
 
@@ -128,7 +130,11 @@ def _choices(document: Any) -> Sequence[Any]:
         raise _ErrorInReplyError(document["error"])
     choices = document.get("choices")
     if type(choices) is not list or not choices:
-        raise _WrongShapeError(f"choices must be a list with an answer, not {_kind(choices)}")
+        if document.get("object") == "error":  # as FastChat and what was made after it
+            raise _ErrorInReplyError(document)
+        words = ErrorText.of(document).message
+        told = f"; it says {words[:_TOLD]!r}" if words else ""
+        raise _WrongShapeError(f"choices must be a list with an answer, not {_kind(choices)}{told}")
     for choice in choices:
         if type(choice) is not dict:
             raise _WrongShapeError(f"a choice must be an object, not {_kind(choice)}")

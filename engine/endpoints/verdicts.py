@@ -142,6 +142,8 @@ class ErrorText:
         """From an `error` value of any shape: an object, a text, or something else."""
         if isinstance(error, dict):
             message = error.get("message") or error.get("detail") or error.get("msg") or error.get("error") or ""
+            if not message and isinstance(listed := error.get("errors"), list) and listed:
+                return cls.of(listed[0])  # as Cloudflare does
             kind = error.get("type") or error.get("status")
             if (found := _validation(message)) is not None:
                 return found

@@ -76,7 +76,7 @@ FAULTS: dict[str, tuple[Any, Fault]] = {
     ),
     "bad-status-line": (s.fixed(b"HELLO\r\n\r\n", keep=False), Fault.MALFORMED),
     "200-KB-header": (s.fixed(s.http(b"{}", headers=f"x-big: {'x' * 200_000}\r\n"), keep=False), Fault.MALFORMED),
-    "gzip-bomb": (s.gzip_bomb(), Fault.MALFORMED),
+    "gzip-bomb": (s.gzip_bomb(), Fault.TOO_LARGE),
     "endless": (s.endless, Fault.TOO_LARGE),
     "huge": (s.huge, Fault.TOO_LARGE),
     "hang": (s.hang, Fault.TIMEOUT),

@@ -58,7 +58,7 @@ def _rss(pid: int) -> int:
 
 BODIES: dict[str, tuple[s.Script, str]] = {
     "300-MB": (s.huge, "too_large"),
-    "gzip-bomb": (s.gzip_bomb(), "malformed"),
+    "gzip-bomb": (s.gzip_bomb(), "too_large"),
     "endless": (s.endless, "too_large"),
     "endless-error": (s.endless_error, "server"),
     "drip": (s.drip, "timeout"),

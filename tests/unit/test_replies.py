@@ -267,6 +267,7 @@ def test_a_known_key_is_scrubbed_whatever_it_looks_like() -> None:
         b'{"message": "too big"}',
         b'{"detail": "too big"}',
         b'[{"error": {"message": "too big"}}]',
+        b'{"success": false, "errors": [{"code": 7, "message": "too big"}], "result": null}',
         b"too big",
         b"<html><head><title>too big</title></head><body>x</body></html>",
         b"<b>too</b> big",
@@ -274,6 +275,22 @@ def test_a_known_key_is_scrubbed_whatever_it_looks_like() -> None:
 )
 def test_the_words_of_an_error_are_found_in_any_shape(body: bytes) -> None:
     assert "too big" in str(fault_of_status(400, {}, body))
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ({"object": "error", "message": "too big", "type": "invalid_request_error", "code": 40303}, Fault.BAD_REQUEST),
+        ({"object": "error", "message": "too big", "code": 50001}, Fault.SERVER),
+        ({"code": 500, "msg": "too big", "success": False}, Fault.MALFORMED),
+        ({"detail": "too big"}, Fault.MALFORMED),
+        ({"choices": [], "message": "too big"}, Fault.MALFORMED),
+    ],
+)
+def test_what_a_reply_says_in_place_of_an_answer_is_told(document: Any, fault: Fault) -> None:
+    with pytest.raises(AttemptError, match="too big") as caught:
+        read(document)
+    assert caught.value.fault is fault
 
 
 @given(st.integers(100, 999), st.binary(max_size=50))
