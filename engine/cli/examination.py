@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as encoding
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from engine.environment import Environment, Secret
 from engine.errors import AttemptError, ConfigError, EndpointError, EngineError
 
 if TYPE_CHECKING:
+    from engine.endpoints.proxies import Proxy
     from engine.endpoints.quirks import Adaptation
     from engine.ports import Endpoint
     from engine.records import Reply
@@ -130,12 +132,15 @@ async def _listing(patient: Patient, key: Secret | None, call: str) -> list[Find
     """What `GET /models` tells: reached, key accepted, models, limits."""
     from engine.endpoints import faults
     from engine.endpoints.probing import read_listing, refusal
+    from engine.endpoints.proxies import proxy_for
+    from engine.endpoints.request_heads import Address
     from engine.presets import preset_at
 
     provider, secret = patient.provider, key.reveal() if key is not None else ""
     began = time.perf_counter()
     try:
-        status, headers, body = await _get(f"{provider.base_url}/models", provider.headers, secret)
+        proxy = proxy_for(Address.of(provider.base_url), os.environ)
+        status, headers, body = await _get(f"{provider.base_url}/models", provider.headers, secret, proxy)
         if status >= 300:
             raise faults.fault_of_status(status, headers, body, secret=secret)
     except AttemptError as failed:
@@ -159,7 +164,9 @@ async def _listing(patient: Patient, key: Secret | None, call: str) -> list[Find
     return [*findings, *_models(models, call), *_limits(headers, secret)]
 
 
-async def _get(url: str, own_headers: Mapping[str, str], secret: str) -> tuple[int, Mapping[str, str], bytes]:
+async def _get(
+    url: str, own_headers: Mapping[str, str], secret: str, proxy: Proxy | None
+) -> tuple[int, Mapping[str, str], bytes]:
     """Status, headers in lower case and body of one request that follows nothing and is bounded.
 
     Raises:
@@ -174,10 +181,14 @@ async def _get(url: str, own_headers: Mapping[str, str], secret: str) -> tuple[i
     if secret:
         headers["Authorization"] = f"Bearer {secret}"
     body = bytearray()
+    how: dict[str, Any] = {"timeout": PROBE_TIMEOUT_S, "trust_env": False, "follow_redirects": False}
+    if proxy is not None:
+        told = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
+        how["proxy"] = httpx.Proxy(f"http://{proxy.shown}", headers=told)
     try:
         with anyio.fail_after(PROBE_TIMEOUT_S):
             async with (
-                httpx.AsyncClient(timeout=PROBE_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
+                httpx.AsyncClient(**how) as client,
                 client.stream("GET", url, headers=headers) as response,
             ):
                 async for piece in response.aiter_raw():

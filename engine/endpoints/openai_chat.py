@@ -7,6 +7,7 @@ a total time limit that covers the body, and a limit on its size.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from math import inf
@@ -22,6 +23,7 @@ from engine.endpoints.codings import Decoder, decoded, decoded_beginning
 from engine.endpoints.http1 import ENOUGH_BYTES, BadReplyError, Connection, StaleError
 from engine.endpoints.pool import Pool
 from engine.endpoints.probing import LISTING_LIMIT_BYTES, PROBE_TIMEOUT_S, read_identity, read_listing, refusal
+from engine.endpoints.proxies import proxy_for
 from engine.endpoints.replies import read_reply
 from engine.endpoints.request_heads import Address, encode_head, fields_of
 from engine.endpoints.scrubbing import without_key
@@ -52,8 +54,8 @@ class OpenAIChat:
 
     `identity` is what request keys hold; `key` is sent as a bearer token, `key_name` is the variable it came from,
     for messages; `headers` are sent with every request. `max_connections` bounds open sockets (0: no bound); the
-    wait for one is not counted as the endpoint's time. With `stream`, a stream is asked for. After a probe,
-    `listing` holds the ids of the models that the endpoint lists.
+    wait for one is not counted as the endpoint's time. With `stream`, a stream is asked for. `variables` are those of
+    an environment that may name a proxy. After a probe, `listing` holds the ids of the models that the endpoint lists.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings of one connection pool
@@ -67,11 +69,12 @@ class OpenAIChat:
         max_connections: int = 0,
         stream: bool = False,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         """Check all that is sent with every request.
 
         Raises:
-            ConfigError: `base_url` is no address, or a header cannot be sent.
+            ConfigError: `base_url` is no address, a header cannot be sent, or there is no speaking to the proxy.
             EndpointError: the key cannot be sent.
         """
         self.identity = identity
@@ -81,9 +84,14 @@ class OpenAIChat:
         self._address = address = Address.of(base_url)
         self._key = key
         self._key_name = key_name
+        self._proxy = proxy = proxy_for(address, variables or {})
         fields = fields_of(headers or {}, key=self._secret(), key_name=key_name)
-        self._post = encode_head("POST", f"{address.path}/chat/completions", address, fields)
-        self._get = encode_head("GET", f"{address.path}/models", address, fields)
+        root = address.path
+        if proxy is not None and not address.secure:  # asked for at the proxy, which goes there
+            root = f"http://{address.named}{root}"
+            fields |= {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+        self._post = encode_head("POST", f"{root}/chat/completions", address, fields)
+        self._get = encode_head("GET", f"{root}/models", address, fields)
         self._max_connections = max_connections
         self._stream = stream
         self._limit_bytes = body_limit_bytes
@@ -148,7 +156,7 @@ class OpenAIChat:
         limit = self._max_connections
         self._sockets = asyncio.Semaphore(limit) if limit else None
         self._turns = Turns()
-        self._pool = Pool(self._address)
+        self._pool = Pool(self._address, proxy=self._proxy)
         return self._pool
 
     async def _send(self, pool: Pool, body: bytes, timeout_s: float) -> Reply:
@@ -280,4 +288,5 @@ def make(provider: Provider, *, key: Secret | None, folder: Path, max_concurrent
         headers=provider.headers,
         max_connections=max_concurrent,
         stream=provider.stream,
+        variables=os.environ,
     )

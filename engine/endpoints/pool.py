@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from engine.endpoints.http1 import ConnectFailedError, Connection, reason_of
+from engine.endpoints.proxies import Proxy, open_tunnel
 from engine.endpoints.request_heads import Address
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ _EARLY_S = 0.002
 
 
 class Pool:
-    """Keeps connections to an address; belongs to the loop that it was made on."""
+    """Keeps connections to an address, by way of a `proxy` if any; belongs to the loop that it was made on."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, proxy: Proxy | None = None) -> None:
         self._address = address
+        self._proxy = proxy
+        self._shown = f"{address.shown} by the proxy {proxy.shown}" if proxy else address.shown
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
@@ -72,8 +75,8 @@ class Pool:
         except (OSError, RuntimeError) as error:
             self._found = []  # another server may have the name by now
             if limit.expired():
-                raise TimeoutError(f"no connection to {self._address.shown} in time") from None
-            said = f"cannot connect to {self._address.shown}: {reason_of(error)}"
+                raise TimeoutError(f"no connection to {self._shown} in time") from None
+            said = f"cannot connect to {self._shown}: {reason_of(error)}"
             raise (TimeoutError if isinstance(error, TimeoutError) else ConnectFailedError)(said) from None
         if self._closed:
             connection.abort()
@@ -120,6 +123,8 @@ class Pool:
         sock = await start_connection(infos, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._proxy is not None and address.secure:
+                await open_tunnel(sock, self._proxy, address)
             if not address.secure:
                 _, connection = await self._loop.create_connection(self._make, sock=sock)
             else:
@@ -143,8 +148,8 @@ class Pool:
     async def _addresses(self) -> list[AddrInfoType]:
         async with self._resolving:
             if not self._found or self._loop.time() >= self._found_until_s:
-                host, port = self._address.host, self._address.port
-                self._found = list(await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+                there = self._proxy or self._address
+                self._found = list(await self._loop.getaddrinfo(there.host, there.port, type=socket.SOCK_STREAM))
                 self._found_until_s = self._loop.time() + DNS_S
             found = self._found
             self._found = [*found[1:], *found[:1]]  # the next connection begins with the next address

@@ -27,6 +27,11 @@ def refusal(error: AttemptError, *, base_url: str, key_name: str, has_key: bool)
             else "name the variable that holds the key: api_key_env in bench.toml, or --api-key-env NAME"
         )
         return EndpointError(f"{base_url} does not accept {key}: {error.message}", hint=hint)
+    if error.status == 407:
+        return EndpointError(
+            f"{base_url} cannot be reached: the proxy wants another name or password (status 407)",
+            hint="HTTP_PROXY and its like hold them as http://name:password@host:port",
+        )
     if error.status is not None or error.fault is Fault.TOO_LARGE:
         return None
     why = f"no answer within {PROBE_TIMEOUT_S:g} s" if error.fault is Fault.TIMEOUT else error.message

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from engine.endpoints.openai_chat import OpenAIChat
@@ -49,3 +56,31 @@ async def fails(endpoint: OpenAIChat, *, timeout_s: float = 5) -> AttemptError:
     with pytest.raises(AttemptError) as caught:
         await endpoint.send(BODY, timeout_s=timeout_s)
     return caught.value
+
+
+@asynccontextmanager
+async def tls_server(folder: Path, name: str) -> AsyncIterator[tuple[int, list[bytes], list[asyncio.StreamWriter]]]:
+    """`(port, requests, connections)` of a server whose certificate, of its own making, is for `name`."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not there")
+    how = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback"]
+    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-addext", f"subjectAltName={name}"]
+    await anyio.run_process(["openssl", *how, *map(str, files)])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    asked: list[bytes] = []
+    opened: list[asyncio.StreamWriter] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            opened.append(writer)
+            while True:
+                asked.append(await reader.readuntil(b"\r\n\r\n"))
+                await reader.readexactly(len(BODY))
+                writer.write(s.http(HELLO))
+        except (OSError, asyncio.IncompleteReadError):
+            writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1], asked, opened

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from engine.endpoints import request_heads
@@ -19,7 +13,7 @@ from engine.endpoints.openai_chat import OpenAIChat
 from engine.errors import ConfigError, EndpointError
 from engine.records import Fault
 from tests import servers as s
-from tests.contract.http_kit import BODY, HELLO, Key, fails, reach, text
+from tests.contract.http_kit import BODY, HELLO, Key, fails, reach, text, tls_server
 
 __all__ = ["reach"]  # a fixture
 
@@ -142,36 +136,8 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown():
     assert s.KEY not in str(caught.value)
 
 
-@asynccontextmanager
-async def _tls_server(folder: Path, name: str) -> AsyncIterator[tuple[int, list[bytes], list[asyncio.StreamWriter]]]:
-    """`(port, requests, connections)` of a server whose certificate, of its own making, is for `name`."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not there")
-    how = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback"]
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-addext", f"subjectAltName={name}"]
-    await anyio.run_process(["openssl", *how, *map(str, files)])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    asked: list[bytes] = []
-    opened: list[asyncio.StreamWriter] = []
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            opened.append(writer)
-            while True:
-                asked.append(await reader.readuntil(b"\r\n\r\n"))
-                await reader.readexactly(len(BODY))
-                writer.write(s.http(HELLO))
-        except (OSError, asyncio.IncompleteReadError):
-            writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1], asked, opened
-
-
 async def test_a_server_whose_certificate_is_trusted_is_reached_by_tls(tmp_path, monkeypatch):
-    async with _tls_server(tmp_path, "IP:127.0.0.1,DNS:localhost") as (port, asked, opened):
+    async with tls_server(tmp_path, "IP:127.0.0.1,DNS:localhost") as (port, asked, opened):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         for host in ("127.0.0.1", "localhost"):
             endpoint = OpenAIChat(f"https://{host}:{port}/v1", identity="x", key=Key())
@@ -183,7 +149,7 @@ async def test_a_server_whose_certificate_is_trusted_is_reached_by_tls(tmp_path,
 
 @pytest.mark.parametrize("name", ["IP:127.0.0.1", "DNS:elsewhere.example"])
 async def test_a_certificate_that_is_not_trusted_is_told_and_nothing_is_sent(tmp_path, monkeypatch, name):
-    async with _tls_server(tmp_path, name) as (port, asked, _):
+    async with tls_server(tmp_path, name) as (port, asked, _):
         if name.startswith("DNS"):
             monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         endpoint = OpenAIChat(f"https://127.0.0.1:{port}/v1", identity="x", key=Key())
