@@ -102,6 +102,8 @@ EXEMPLARS = (
     ),
 )
 NEXT_PROBLEM = re.compile(r"\nQ:")
+CALCULATION = re.compile(r"<<[^<>\n]{1,200}>>")
+"""How the dataset's own rationales mark a sum, `<<48/2=24>>`; such a rationale ends with a marked answer."""
 LOOKED_AT = 200
 """Characters at the end of a reply that holds no number which are kept with the task."""
 
@@ -178,10 +180,12 @@ def read_reply(text: str, *, cut: bool = False) -> Decimal | None:
     """The answer in a reply, None where there is none; a model that goes on to a next problem is not followed.
 
     Of a reply that was cut at its length limit only a marked answer counts: the last number of half a
-    rationale is no answer.
+    rationale is no answer. So it is with a rationale in the dataset's own form, whatever ended it.
     """
     own = NEXT_PROBLEM.split(text, maxsplit=1)[0]
     answer = extract_marked(own)
+    if answer is None and CALCULATION.search(own):
+        return None
     if answer is None and (not cut or len(own) < len(text)):
         answer = extract_number(own)
     return extract_number(text) if answer is None and not cut else answer

@@ -8,7 +8,7 @@ from functools import lru_cache
 from engine.errors import SolverError
 from engine.scoring.verdict import UNREAD, Verdict
 
-VERSION = 2
+VERSION = 3
 LETTERS = "ABCDEFGHIJ"
 REACH = 100_000
 """Characters at either end of a reply that are looked at; no reply to a question is nearly as long."""
@@ -29,7 +29,11 @@ CONCLUDED = (
 )
 NEXT = re.compile(r"\n[ \t]*(?:Question|Q)\b|\n[(]?A[.):]")
 WIDE = {ord("\N{FULLWIDTH LATIN CAPITAL LETTER A}") + at: chr(ord("A") + at) for at in range(26)}
-ARTICLE = r"[AI][ \t]+(?!(?:because|since|as|and|which|for|due|with)\b)[a-z]"
+AFTER_LETTER = "because|since|as|and|which|for|due|with|is"
+AFTER_A = f"{AFTER_LETTER}|was|would|or|but|not|that|if|in|on|by|based|given|rather|according"
+"""Words before which A is no article, as I is no pronoun before the ones above."""
+ARTICLE = rf"(?:A[ \t]+(?!(?:{AFTER_A})\b)|I[ \t]+(?!(?:{AFTER_LETTER})\b))[a-z]"
+RUN_ON = re.compile(r"\n[ \t]*(?:Question|Q)[ \t]*\d*[ \t]*:")
 
 
 def extract_choice(text: str, letters: str = LETTERS) -> str | None:
@@ -55,8 +59,16 @@ def extract_choice(text: str, letters: str = LETTERS) -> str | None:
 
 
 def extract_stated(text: str, letters: str = LETTERS) -> str | None:
-    r"""The same, but None where the letter is neither boxed nor stated as the answer: for replies that were cut."""
+    r"""The same, but None where the letter is neither boxed nor stated as the answer: for replies that were cut.
+
+    A model that states an answer and goes on to a next question is not followed.
+    """
     text = _plain(text)
+    own = RUN_ON.split(text, maxsplit=1)[0]
+    return _stated(own, letters) or (_stated(text, letters) if len(own) < len(text) else None)
+
+
+def _stated(text: str, letters: str) -> str | None:
     for rule in _rules(letters)[:2]:
         if found := rule.findall(text):
             last = found[-1]

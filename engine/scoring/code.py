@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-VERSION = 2
+VERSION = 3
 PYTHON = frozenset({"", "python", "py", "python3", "py3", "ipython", "python2", "pycon"})
 LARGEST_PARSED = 50_000
 """Characters; a longer text is taken as it is fenced, or not at all: reading Python takes time and memory."""
@@ -21,6 +21,11 @@ FIRST_LINE = re.compile(
 )
 TAGS = ((re.compile(r"\[PYTHON\][ \t]*\n?"), "```python\n"), (re.compile(r"\n?\[/PYTHON\]"), "\n```\n"))
 """The fences of models that were trained on these in place of Markdown's."""
+ENDED = re.compile(
+    r"<\|(?:eot_id|eom_id|end_of_text|endoftext|end_of_turn|im_end|end|return)\|>|</s>|<end_of_turn>"
+    "|<\N{FULLWIDTH VERTICAL LINE}end\u2581of\u2581sentence\N{FULLWIDTH VERTICAL LINE}>"
+)
+"""Marks by which models end what they say, and which some endpoints leave in a reply."""
 DOES_SOMETHING = re.compile(r"\b(?:return|yield|raise|pass|assert)\b|=")
 
 
@@ -44,6 +49,7 @@ def extract_code(text: str, *, entry_point: str = "", prompt: str = "") -> str |
         prompt: the beginning of a program. A reply that does not define the entry point is its continuation,
             and the program that is given begins with the prompt.
     """
+    text = ENDED.split(text.removeprefix("\ufeff"), maxsplit=1)[0]
     for tag, fence in TAGS if "[PYTHON]" in text else ():
         text = tag.sub(fence, text)
     blocks = [block for block in fenced(text) if block.body.strip()]
@@ -69,8 +75,9 @@ def fenced(text: str) -> Iterator[Block]:
         if opened is None:
             opened = OPENING.match(line)
             continue
-        if line.rstrip().endswith(opened["mark"]):
-            last = line.rstrip().rstrip(opened["mark"][0])
+        ends = line.rstrip().endswith(opened["mark"])
+        if ends or _closes(line.lstrip(), opened["mark"]):
+            last = line.rstrip().rstrip(opened["mark"][0]) if ends else ""
             lines += [last] if last.strip() else []
             yield _block(opened, lines)
             opened, lines = None, []
@@ -78,6 +85,12 @@ def fenced(text: str) -> Iterator[Block]:
             lines.append(line)
     if opened is not None:
         yield _block(opened, lines)
+
+
+def _closes(line: str, mark: str) -> bool:
+    """Whether the line begins with the fence's end and goes on with what names no language, as "``` does that"."""
+    rest = line.removeprefix(mark).lstrip(mark[0])
+    return line.startswith(mark) and not (rest[:1].isalnum() or rest[:1] in "{_")
 
 
 def _block(opened: re.Match[str], lines: list[str]) -> Block:

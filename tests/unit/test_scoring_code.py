@@ -31,6 +31,11 @@ WHOLE = "def total(xs):\n    return sum(xs)"
         f"First:\n```python\ndef total(xs):\n    return 0\n```\nBetter:\n```python\n{WHOLE}\n```",
         f"```python\n{WHOLE}\n```\nBroken:\n```python\ndef total(xs) return\n```",
         f"[PYTHON]\n{WHOLE}\n[/PYTHON]\n[TESTS]\nassert total([1]) == 1\n[/TESTS]",
+        f"```python\n{WHOLE}\n``` and that is all.",
+        f"```python\n{WHOLE}\n```<|im_end|>",
+        f"{WHOLE}<|eot_id|><|start_header_id|>user",
+        f"{WHOLE}</s>",
+        f"\ufeff{WHOLE}",
         WHOLE,
         f"Here it is.\n\n{WHOLE}\n\nThis adds the numbers, doesn't it?",
         f"{WHOLE}\n\nExplanation: it's (the sum",
@@ -49,6 +54,7 @@ def test_the_program_is_found(reply: str) -> None:
         BODY.replace("\n    ", "\n").lstrip(),
         f"```python\n{BODY}\n```",
         f"{BODY}\n\nThis is the sum, isn't it?",
+        f"{BODY}<|endoftext|>\ndef other():\n    pass",
     ],
 )
 def test_a_continuation_of_the_prompt_is_put_behind_it(reply: str) -> None:

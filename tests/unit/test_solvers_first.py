@@ -138,6 +138,12 @@ async def test_of_a_cut_reply_only_a_stated_answer_is_read():
     assert (await solved(solver, ROBE, "It is 1003\nQ: Next 5", "length")).value == 1
 
 
+async def test_of_a_rationale_in_the_form_of_the_dataset_only_a_marked_answer_is_read():
+    solver = GSM8KSolverStrategy(None, MODEL)
+    assert (await solved(solver, ROBE, "He saw 1000+3=<<1000+3=1003>>1003")).outcome is Outcome.UNPARSED
+    assert (await solved(solver, ROBE, "He saw 1000+3=<<1000+3=1003>>1003\nA: 1003")).value == 1
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
