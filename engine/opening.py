@@ -112,9 +112,13 @@ class Opener:
             return prepare(order, folder=self._folder, home=self._home)
 
         prepared = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        benchmark = prepared.solver.evaluation_name()
-        asked = await self._contact(order.model, benchmark, measured=True, api_key_env=order.api_key_env)
-        others = {name: await self._contact(name, benchmark, measured=False) for name in prepared.solver.other_models()}
+        benchmark = order.name or prepared.solver.evaluation_name()
+        asks = not (mode.offline or mode.regrade)
+        asked = await self._contact(order.model, benchmark, measured=True, asks=asks, api_key_env=order.api_key_env)
+        others = {
+            name: await self._contact(name, benchmark, measured=False, asks=asks)
+            for name in prepared.solver.other_models()
+        }
         parts = prepared.parts(asked.model, asked.desk.calls.sender.endpoint.identity, asked.fixed)
         if others:
             parts["other_models"] = {
@@ -134,13 +138,15 @@ class Opener:
             others=others,
         )
 
-    async def _contact(self, name: str, benchmark: str, *, measured: bool, api_key_env: str = "") -> Contact:
+    async def _contact(
+        self, name: str, benchmark: str, *, measured: bool, asks: bool, api_key_env: str = ""
+    ) -> Contact:
         model = await self._providers.resolve(name)
         place = model.provider or model.base_url
         known = next((each for each in (name, f"{place}::{model.model}") if each in self._bench.models), "")
         headers = self._bench.models[known].headers if known else {}
         desk = self._providers.desk(place, api_key_env, headers)
-        await self._providers.identify(desk, benchmark)
+        await self._providers.identify(desk, benchmark, asks=asks)
         return Contact(
             model=model,
             desk=desk,

@@ -24,7 +24,7 @@ from engine.endpoints.quirks import Adaptation
 from engine.endpoints.refusals import Refusals
 from engine.environment import Environment, Secret
 from engine.errors import BudgetError, ConfigError, EndpointError
-from engine.models import ModelName, find_model, parse_model
+from engine.models import ModelName, find_model, normalise_base_url, parse_model
 from engine.ports import Endpoint, Store
 
 LANES = 8
@@ -165,24 +165,28 @@ class Providers:
             )
         return self._gates[name]
 
-    async def identify(self, desk: Desk, benchmark: str) -> None:
+    async def identify(self, desk: Desk, benchmark: str, *, asks: bool) -> None:
         """Let a loopback URL stand for what our own server behind it answers from: a new port is no new provider.
 
-        Where nothing answers, as on a rerun from the store alone, it stands for what it stood for last time.
+        Where nothing answers, or nothing may be asked, it stands for what it stood for last time.
         """
         endpoint = desk.calls.sender.endpoint
         if desk.identified or not isinstance(endpoint, OpenAIChat) or not is_loopback(desk.provider.base_url):
             return
-        desk.identified = True
-        try:
-            await endpoint.probe()
-        except EndpointError:
-            stored = await self._store.find_runs(benchmark=benchmark, limit=100)
-            here = (json.loads(run["parts"])["provider"] for run in stored if run["provider"] == desk.name)
-            endpoint.identity = next(here, endpoint.identity)
-        else:
-            desk.probed = not desk.provider.api_key_env
-            endpoint.identity = endpoint.served_identity or endpoint.identity
+        own = normalise_base_url(desk.provider.base_url)
+        if asks:
+            desk.identified = True
+            try:
+                await endpoint.probe()
+            except EndpointError:
+                pass  # told when the run is about to begin, if it has anything to ask
+            else:
+                desk.probed = not desk.provider.api_key_env
+                endpoint.identity = endpoint.served_identity or own
+                return
+        stored = await self._store.find_runs(benchmark=benchmark, limit=100)
+        here = (json.loads(run["parts"])["provider"] for run in stored if run["provider"] == desk.name)
+        endpoint.identity = next(here, own)
 
     async def probe(self, desk: Desk) -> None:
         """Check once, at no cost, that the provider can be used.
