@@ -25,7 +25,7 @@ PROMPT = (
 )
 SECOND = 'Write one line of the form "Answer: $ANSWER", and nothing else.'
 ANSWER = re.compile(r"(?i:answer)[\s*_]{0,20}:[\s*_]{0,20}([^\n]+)")
-PIECES = re.compile(r"\s*(?:;|,|\band\b)\s*")
+PIECES = re.compile(r";|,|\band\b")
 WORD = re.compile(r"\w")
 LONGEST = 2000
 """Characters of an answer that are kept."""
@@ -143,7 +143,7 @@ def _rows_of(columns: Any) -> list[dict[str, Any]]:
 def best_scores(answer: str, golds: Sequence[Sequence[str]], *, split_spans: bool = False) -> tuple[float, float]:
     """Exact match and F1 of the answer against the reference that it fits best."""
     readings = [[answer]]
-    pieces = [piece for piece in PIECES.split(answer) if piece] if split_spans else []
+    pieces = [piece.strip() for piece in PIECES.split(answer) if piece.strip()] if split_spans else []
     if len(pieces) > 1 and any(len(pieces) == len(gold) for gold in golds):
         readings.append(pieces)
     scores = [drop_scores(reading, gold) for reading in readings for gold in golds]

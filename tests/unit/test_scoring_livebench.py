@@ -120,6 +120,8 @@ def test_a_formula_is_compared_by_algebra(truth, reply, score):
         ("HTML", "<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>",
          "```html\n<table><tr><th> a <tr><td>1\n</table>\n```", 1),
         ("HTML", "<table><tr><th>a</th></tr><tr><td>1</td></tr></table>", "there is no table", 0),
+        ("HTML", "<table><tr><th>a</th></tr><tr><td>1</td></tr></table>",
+         "<table><tr><th>a</th></tr><tbody><tr><td>1</td></tr></tbody></table>", 0),
     ],
 )  # fmt: skip
 def test_a_table_is_compared_cell_by_cell(form, truth, reply, score):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from solving import MODEL, solved
 
@@ -33,6 +35,12 @@ async def test_the_answer_to_drop_may_stand_on_the_line_below():
 async def test_all_of_a_long_reply_to_drop_counts_and_its_beginning_is_kept():
     score = await solved(DROPSolverStrategy(None, MODEL), {**DROP, "answers": [["B"]]}, "it was so " * 300 + "B.")
     assert (score.value, len(score.answer)) == (0.4, 2000)
+
+
+async def test_a_blank_stretch_in_a_reply_to_drop_takes_no_time():
+    began = time.process_time()
+    best_scores("A" + " " * 100_000 + "B", [["A", "B"]], split_spans=True)
+    assert time.process_time() - began < 5
 
 
 async def test_a_reply_to_drop_without_an_answer_line_is_all_answer_unless_it_was_cut():

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import NamedTuple
 
 SPACES = re.compile(r"[\r\n]+|\s{2,}")
 SPAN = 100
 """The widest cell that is believed."""
+PARTS = {"thead": 0, "tbody": 1, "": 2, "tfoot": 3}
+"""The order in which a table's parts are read; rows in none of them come behind the body."""
+
+
+class Row(NamedTuple):
+    """A row: the part of the table that it is in, its cells, and whether all of them are headers."""
+
+    part: str
+    cells: list[str]
+    only_headers: bool
 
 
 class Tables(HTMLParser):
-    """Reads tables; `tables` holds `(header, body)` of each, cells as text without white space around it.
+    """Reads tables; `tables` holds the rows of each with their part, cells as text without white space around it.
 
     Source: what `pandas.read_html` takes as header and cells.
     Differs: one row of header; cells over several rows stand in the first only.
@@ -19,20 +30,21 @@ class Tables(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.tables: list[tuple[list[str], list[list[str]]]] = []
+        self.tables: list[list[Row]] = []
         self._row: list[str] | None = None
         self._cell: list[str] | None = None
         self._span = 1
-        self._in_head = False
+        self._part = ""
         self._only_headers = True
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a table, a row or a cell; what is open and cannot hold it ends."""
         if tag == "table":
-            self.tables.append(([], []))
-        elif tag in ("thead", "tbody", "tfoot"):
+            self.tables.append([])
+            self._part = ""
+        elif tag in PARTS:
             self._end_row()
-            self._in_head = tag == "thead"
+            self._part = tag
         elif tag == "tr":
             self._end_row()
             self._row, self._only_headers = [], True
@@ -47,9 +59,9 @@ class Tables(HTMLParser):
         """End a table, a row or a cell."""
         if tag in ("td", "th"):
             self._end_cell()
-        elif tag in ("tr", "thead", "tbody", "table"):
+        elif tag in ("tr", "table", *PARTS):
             self._end_row()
-            self._in_head = self._in_head and tag == "tr"
+            self._part = self._part if tag == "tr" else ""
 
     def handle_data(self, data: str) -> None:
         """Text of the open cell."""
@@ -66,11 +78,7 @@ class Tables(HTMLParser):
         row, self._row = self._row, None
         if not row or not self.tables:
             return
-        header, body = self.tables[-1]
-        if not header and not body and (self._in_head or self._only_headers):
-            header += row
-        else:
-            body.append(row)
+        self.tables[-1].append(Row(self._part, row, self._only_headers))
 
 
 def read_tables(text: str) -> list[tuple[list[str], list[list[str]]]]:
@@ -79,7 +87,11 @@ def read_tables(text: str) -> list[tuple[list[str], list[list[str]]]]:
     parser.feed(text)
     parser.close()
     found = []
-    for header, body in parser.tables:
+    for rows in parser.tables:
+        rows.sort(key=lambda row: PARTS[row.part])
+        first = rows[0] if rows else Row("", [], only_headers=False)
+        header = first.cells if first.part == "thead" or (first.only_headers and first.part != "tfoot") else []
+        body = [row.cells for row in (rows[1:] if header else rows)]
         width = max((len(row) for row in (header, *body)), default=0)
         if width:
             found.append((header and _padded(header, width), [_padded(row, width) for row in body]))
