@@ -141,7 +141,7 @@ class Opener:
     async def _contact(
         self, name: str, benchmark: str, *, measured: bool, asks: bool, api_key_env: str = ""
     ) -> Contact:
-        model = await self._providers.resolve(name)
+        model = await self._providers.resolve(name, benchmark, asks=asks)
         place = model.provider or model.base_url
         known = next((each for each in (name, f"{place}::{model.model}") if each in self._bench.models), "")
         headers = self._bench.models[known].headers if known else {}

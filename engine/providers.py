@@ -83,15 +83,28 @@ class Providers:
         """Providers by name, the simulated one and the presets always among them."""
         return self._bench.reachable
 
-    async def resolve(self, name: str) -> ModelName:
+    async def resolve(self, name: str, benchmark: str, *, asks: bool) -> ModelName:
         """The model behind a name; a bare one is looked up in the configured providers, the default one first.
+
+        Where nothing may be asked, it is the one that this benchmark was last run with.
 
         Raises:
             ConfigError: no such provider.
-            EndpointError: a provider that had to be asked cannot be reached.
+            EndpointError: a provider that had to be asked cannot be reached, or may not be asked.
         """
         found = configured_model(name, self._bench)
-        return found if found.provider or found.base_url else await self._ask_for(found)
+        if found.provider or found.base_url:
+            return found
+        return await (self._ask_for(found) if asks else self._stored(found, benchmark))
+
+    async def _stored(self, parsed: ModelName, benchmark: str) -> ModelName:
+        for run in await self._store.find_runs(benchmark=benchmark, limit=100):
+            if run["provider"] in self._bench.providers and find_model(parsed.model, [run["model"]]):
+                return ModelName(provider=run["provider"], model=run["model"], base_url="")
+        raise EndpointError(
+            f"model {parsed.model!r} has no provider: no stored run of {benchmark!r} has it, and nobody may be asked",
+            hint=_how_to_name(parsed.model, self._bench),
+        )
 
     async def _ask_for(self, parsed: ModelName) -> ModelName:
         seen: list[str] = []

@@ -41,3 +41,28 @@ async def test_what_a_server_of_ours_answered_is_found_when_it_is_gone(tmp_path,
         (tmp_path / "bench.toml").write_text(BENCH.format(url=server.base_url))
         assert counts(await engine("run", "bench.toml", "--json", cwd=tmp_path)) == (5, 0, 5)
     assert counts(await engine("run", "bench.toml", "--json", flag, cwd=tmp_path)) == (5, 0, 0)
+
+
+LISTING = """
+[providers.here]
+base_url = "{url}"
+[[benchmark]]
+dataset = "sums.jsonl"
+solver = "TemplateSolver"
+models = ["m"]
+options = {{ prompt = "{{input}}", target = "{{output}}" }}
+"""
+
+
+async def test_a_bare_name_is_the_model_that_was_run_and_no_provider_is_asked_for_it(tmp_path):
+    rows(tmp_path / "sums.jsonl", [{"input": "1 + 1", "output": "1"}])
+    listing = s.said({**s.completion("1"), "data": [{"id": "m"}]})
+    async with s.fault_server({"v1": listing}) as server:
+        (tmp_path / "bench.toml").write_text(LISTING.format(url=server.url("v1")))
+        refused = await engine("run", "bench.toml", "--offline", cwd=tmp_path)
+        assert (refused.code, server.opened) == (3, 0)
+        assert "nobody may be asked" in refused.err
+        assert counts(await engine("run", "bench.toml", "--json", cwd=tmp_path)) == (1, 0, 1)
+        before = server.opened
+        assert counts(await engine("run", "bench.toml", "--json", "--offline", cwd=tmp_path)) == (1, 0, 0)
+        assert server.opened == before
