@@ -66,7 +66,7 @@ def list_(
     if format not in ("table", "json"):
         raise UsageError(f"--format is {format!r}", hint="use table or json")
     wanted = Wanted(namespace=namespace, benchmark=benchmark, solver=solver, args=args)
-    from engine.cli.opened import run
+    from engine.cli.opened import overlooked, run
 
     async def work(store: Store | None, home: Path) -> int:
         del home
@@ -77,7 +77,7 @@ def list_(
         if format == "json":
             print(json.dumps(lines, indent=2))
         elif not found:
-            print(NOTHING, file=sys.stderr)
+            print("\n".join(filter(None, (NOTHING, overlooked()))), file=sys.stderr)
         else:
             more = len(matching) - offset - len(page)
             print_listing([texts_of(line) for line in lines], COLUMNS, more=more > 0, whole=WHOLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from engine.cli.batch import project_bench, read_batch
 from engine.cli.flags import RunFlags, number
 from engine.cli.listing import plain
 from engine.cli.machine import results_only
+from engine.cli.opened import overlooked
 from engine.cli.show import counted, usd
 from engine.errors import UsageError
 
@@ -64,6 +66,8 @@ def stats(*, json_: Annotated[bool, Parameter(name="--json", negative=())] = Fal
             return dict(await engine.store.stats())
 
     found = anyio.run(work)
+    if unseen := overlooked():
+        print(unseen, file=sys.stderr)
     if json_:
         print(json.dumps(found, indent=2))
     else:

@@ -21,6 +21,7 @@ from engine.evaluations.text import columns_that_fit, grid, markdown, to_csv
 from engine.load import built_in
 
 BENCH = "bench.toml"
+SHIPPED_STORE = "bench.db"
 FORMATS = ("table", "md", "csv", "json")
 
 
@@ -116,6 +117,14 @@ def _place(home: Path) -> tuple[str, bool]:
         return url, True
     file = Path.cwd() / Path(path).expanduser()
     return f"{head}:///{file}", file.exists()
+
+
+def overlooked() -> str:
+    """Of the embedded batch's database, where it lies here and nothing says that it is this folder's; else empty."""
+    if Path(BENCH).is_file() or not Path(SHIPPED_STORE).is_file():
+        return ""
+    what = f"{SHIPPED_STORE} here, of the batch that comes with the engine, is not looked at"
+    return f'{what}: there is no {BENCH} with [storage] url = "sqlite:///{SHIPPED_STORE}"'
 
 
 def _configured() -> str:

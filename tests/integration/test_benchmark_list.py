@@ -122,6 +122,17 @@ def test_where_nothing_is_stored_no_database_is_made(
         commands.list_(format="xml")
 
 
+def test_the_embedded_batchs_database_is_not_passed_over_in_silence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENGINE_HOME", str(tmp_path / "home"))
+    run = command("run", "bench.toml", "-q", "--limit", "2")
+    subprocess.run(run, cwd=tmp_path, env=environment(tmp_path / "home"), check=True, capture_output=True)
+    call()
+    assert "bench.db here, of the batch that comes with the engine, is not looked at" in capsys.readouterr().err
+    (tmp_path / "bench.toml").write_text('[storage]\nurl = "sqlite:///bench.db"\n')
+    assert [line["name"] for line in shown(capsys)] == ["3_digit_addition"]
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_on_a_terminal_a_run_is_one_line_with_what_tells_it_from_others(
     stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
