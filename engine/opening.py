@@ -38,7 +38,7 @@ MOST_RUNS_COMPARED = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mode:
-    """How to treat what is stored already; see the table in the design, section 5."""
+    """How to treat what is stored already; ARCHITECTURE.md has the table."""
 
     force: bool = False
     retry_errors: bool = False

@@ -1,4 +1,4 @@
-"""What a run is: its identity, its tasks, and what remains of them (design, section 5)."""
+"""What a run is: its identity, its tasks, and what remains of them (see ARCHITECTURE.md)."""
 
 from __future__ import annotations
 

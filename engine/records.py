@@ -145,7 +145,7 @@ class Reply:
 class Request:
     """One call to make: the JSON body to send and what identifies it.
 
-    `key` follows design section 5: effective request, provider identity and draw; `body` is the request as
+    `key` is a hash of effective request, provider identity and draw (ARCHITECTURE.md); `body` is the request as
     sent, already encoded, so that it is built and hashed once. `max_output_tokens` is the limit that it sets.
     """
 

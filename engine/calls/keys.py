@@ -1,4 +1,4 @@
-"""What makes two calls the same: request bodies, and the keys that stand for them (design, section 5)."""
+"""What makes two calls the same: request bodies, and the keys that stand for them (see ARCHITECTURE.md)."""
 
 from __future__ import annotations
 

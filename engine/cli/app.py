@@ -159,7 +159,7 @@ def _evaluation() -> App:
 
 
 def run_command_line(words: Sequence[str]) -> int:
-    """Run one command; the exit code is that of the design, and no error shows a traceback without -v."""
+    """Run one command; the exit code is that of docs/errors.md, and no error shows a traceback without -v."""
     words = normalise(words)
     verbose = "-v" in words or "--verbose" in words
     as_json = "--json" in words or "--json=true" in words

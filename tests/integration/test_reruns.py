@@ -1,4 +1,4 @@
-"""The table of the design, cell by cell: what a rerun does with a task, by how it ended and what is asked for."""
+"""The table of ARCHITECTURE.md, cell by cell: what a rerun does with a task, by how it ended and what is asked for."""
 
 from __future__ import annotations
 

@@ -15,7 +15,19 @@ from tests.evaluation_kit import open_store, put_run
 
 FIRST = [1, 1, 1, 0, 0, 1, 1, 0, 1, 1]
 SECOND = [1, 0, 1, 1, 0, 1, 1, 1, 1, 1]
-DESIGN = ["n", "a", "b", "fixed", "broken", "difference", "ci_low", "ci_high", "test", "p_value", "minimum_detectable"]
+DOCUMENTED = [
+    "n",
+    "a",
+    "b",
+    "fixed",
+    "broken",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "test",
+    "p_value",
+    "minimum_detectable",
+]
 
 
 @pytest.fixture
@@ -35,7 +47,7 @@ async def test_single_right_and_wrong_answers_give_the_two_by_two_and_mcnemar(st
     assert made.result.difference == pytest.approx(0.1)
     assert made.p_value == stats.binomtest(1, 3).pvalue
     assert made.verdict.startswith("no difference shown; with 10 data")
-    assert list(made.as_dict()) == [*DESIGN, "verdict", "warnings"]
+    assert list(made.as_dict()) == [*DOCUMENTED, "verdict", "warnings"]
 
 
 async def test_only_shared_data_with_a_score_in_both_are_compared_and_the_rest_is_told(store):
