@@ -11,6 +11,7 @@ import anyio
 
 from engine.api import Engine
 from engine.cli.show import counted, usd
+from engine.forecast import clock
 from engine.progress import Progress
 from engine.records import Outcome
 from engine.statistics import score_interval
@@ -150,12 +151,5 @@ def state(progress: Progress) -> dict[str, str]:
     whole = progress.cost_forecast
     parts["cost"] = usd(progress.cost_usd) + ("" if whole is None else f" of about {usd(whole)}")
     parts["in flight"] = f"{progress.in_flight} in flight"
-    parts["to go"] = "" if progress.remaining_s is None else f"{time_to_go(progress.remaining_s)} to go"
+    parts["to go"] = "" if progress.remaining_s is None else f"{clock(progress.remaining_s)} to go"
     return parts
-
-
-def time_to_go(remaining_s: float) -> str:
-    """`1:15`, or `2:05:00` where it is hours."""
-    minutes, rest = divmod(int(remaining_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

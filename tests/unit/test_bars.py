@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import sys
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from engine.cli.bars import MOST_BARS, bars, time_to_go
+from engine.cli.bars import MOST_BARS, bars
 from engine.cli.logs import open_log
 from engine.progress import Progress
 from engine.records import Outcome
@@ -71,11 +70,6 @@ def test_a_terminal_without_letters_of_its_own_gets_plain_marks():
     (line,) = bars([run(done=1319)], width=150, ascii_only=True)
     assert "####" in line.plain
     assert "━" not in line.plain
-
-
-@pytest.mark.parametrize(("remaining_s", "said"), [(5.4, "0:05"), (75, "1:15"), (7500, "2:05:00")])
-def test_the_time_to_go_is_read_as_a_clock(remaining_s, said):
-    assert time_to_go(remaining_s) == said
 
 
 def test_the_log_goes_through_what_stderr_is_when_something_is_logged(monkeypatch):
