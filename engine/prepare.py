@@ -58,7 +58,12 @@ class Prepared:
         return {"temperature": 0, **self.solver.sampling}
 
     def parts(self, model: ModelName, provider_identity: str, fixed: Mapping[str, Any]) -> dict[str, Any]:
-        """What the run's identity is made from, part by part."""
+        """What the run's identity is made from, part by part.
+
+        A set value wins over what a call asks for and a default does not: `set_sampling` names those that are set to
+        the default, where the values alone would tell no difference.
+        """
+        alike = sorted(name for name, value in fixed.items() if self.defaults.get(name) == value)
         return {
             "dataset": self.rows.fingerprint,
             "subset": self.order.subset,
@@ -68,6 +73,7 @@ class Prepared:
             "provider": provider_identity,
             "agent": "",
             "sampling": {**self.defaults, **fixed},
+            **({"set_sampling": alike} if alike else {}),
             "solver_source": self.code.source,
             "scorers": dict(self.code.scorers),
         }

@@ -14,7 +14,7 @@ from engine.plan import differences
 from engine.ports import Store
 from engine.records import Selection, TaskResult
 
-DIFFERING = ("subset", "solver", "options", "solver_source", "scorers", "sampling")
+DIFFERING = ("subset", "solver", "options", "solver_source", "scorers", "sampling", "set_sampling")
 """Parts of an identity that two runs are expected to share, beside the dataset."""
 LONGEST = 80
 
