@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import select
 import socket
 import ssl
@@ -24,6 +25,8 @@ OVERHEAD_BYTES = 2**16
 """The longest head, and the most that may come after it without any of the body."""
 MOST_HEADERS = 256
 _COPIED_BYTES = 2**16
+_KEPT = re.compile(r"\btimeout\s*=\s*(\d{1,6})", re.IGNORECASE)
+_MARGIN_S = 1.0
 _MOST_PIECES = 64
 _LISTS = frozenset({"content-encoding", "transfer-encoding", "connection"})
 """Headers whose values add up; of any other that comes twice, the first stands."""
@@ -56,7 +59,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_early", "_error", "_heard", "_is_large", "_keeps", "_loop", "_lost", "_named", "_named_bytes",
         "_parser", "_paused", "_pieces", "_quiet_bytes", "_reading", "_size_bytes", "_to_the_end", "_transport",
-        "_unread", "_used", "_waiter", "_whole", "complete", "deadline", "headers", "idle_since_s", "status",
+        "_unread", "_used", "_waiter", "_whole", "complete", "deadline", "headers", "idle_since_s", "stale_at_s",
+        "status",
     )  # fmt: skip
 
     def __init__(self, lost: Callable[[Connection], None]) -> None:
@@ -71,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._unread: Any = None
         self.deadline = inf
         self.idle_since_s = 0.0
+        self.stale_at_s = inf
         self._begin(whole=True)
 
     def _begin(self, *, whole: bool) -> None:
@@ -151,6 +156,8 @@ class Connection(asyncio.Protocol):
         ):
             self._pieces = []
             self._used, self.idle_since_s = True, now_s
+            told = self.headers.get("keep-alive")
+            self.stale_at_s = inf if told is None else now_s + kept_s(told)
             return True
         self.close()
         self._error = None  # it keeps the frames it went through, and they keep this
@@ -316,6 +323,12 @@ class Connection(asyncio.Protocol):
             return DisconnectedError(f"the server closed the connection in the middle of its reply{reason}")
         kind = StaleError if self._used else DisconnectedError
         return kind(f"the server closed the connection without a reply{reason}")
+
+
+def kept_s(told: str) -> float:
+    """How long a connection can be idle that a server says it keeps: less a margin, so that it does not close first."""
+    seconds = _KEPT.search(told)
+    return inf if seconds is None else max(int(seconds[1]) - _MARGIN_S, int(seconds[1]) / 2)
 
 
 def _watch(sock: Any) -> Any:

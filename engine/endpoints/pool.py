@@ -54,7 +54,8 @@ class Pool:
         now_s = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open and now_s - connection.idle_since_s < KEEPALIVE_S:
+            idle_s = now_s - connection.idle_since_s
+            if connection.is_open and idle_s < KEEPALIVE_S and now_s < connection.stale_at_s:
                 self._watch(connection, now_s + timeout_s)
                 return connection
             connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,8 @@ class StreamReader:
             self._rest += piece
             return
         data = self._rest + piece
+        if self._plain is not None:
+            data = data.removeprefix(BOM_UTF8)  # it would hide the first event
         lines = data.splitlines(keepends=True)
         # A carriage return at the end may be half of a line end, so it waits for what follows.
         self._rest = b"" if lines[-1].endswith(b"\n") else lines.pop()

@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 
+from engine.endpoints import http1
 from engine.errors import AttemptError
 from engine.records import Fault
 from tests import servers as s
@@ -117,3 +118,18 @@ async def test_what_an_error_says_is_read_though_it_is_compressed(reach):
 async def test_a_control_character_in_a_header_reaches_no_terminal(reach):
     endpoint, _ = await reach(s.fixed(s.http(HELLO, headers="x-request-id: a\x1b[2J\r\n")))
     assert (await endpoint.send(BODY, timeout_s=5)).request_id == "a [2J"
+
+
+@pytest.mark.parametrize(
+    ("told", "opened"),
+    [("timeout=5, max=100", 1), ("max=100", 1), ("Timeout = 60", 1), ("timeout=soon", 1), ("max=9,timeout=0", 3)],
+)
+async def test_a_connection_is_not_used_for_longer_than_its_server_says_it_keeps_it(reach, told, opened):
+    endpoint, server = await reach(s.fixed(s.http(HELLO, headers=f"Keep-Alive: {told}\r\n")))
+    assert [await text(endpoint) for _ in range(3)] == ["hello"] * 3
+    assert server.opened == opened
+
+
+@pytest.mark.parametrize(("seconds", "kept_s"), [(60, 59), (5, 4), (2, 1), (1, 0.5), (0, 0)])
+def test_a_connection_is_given_up_before_its_server_closes_it(seconds, kept_s):
+    assert http1.kept_s(f"timeout={seconds}") == kept_s

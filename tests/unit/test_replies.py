@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import ssl
+from codecs import BOM_UTF8
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -144,9 +145,9 @@ STREAM = (
 )
 
 
-@given(st.lists(st.integers(0, len(STREAM)), max_size=6).map(tuple))
-def test_a_stream_is_the_same_however_it_is_cut_into_pieces(cuts: tuple[int, ...]) -> None:
-    reply = stream(STREAM, cuts)
+@given(st.sampled_from([b"", BOM_UTF8]), st.lists(st.integers(0, len(STREAM)), max_size=6).map(tuple))
+def test_a_stream_is_the_same_however_it_is_cut_into_pieces(mark: bytes, cuts: tuple[int, ...]) -> None:
+    reply = stream(mark + STREAM, cuts)
     assert (reply.text, reply.finish_reason, reply.usage) == ("hel\u2028lo", "stop", Usage(1, 2))
 
 
