@@ -52,14 +52,14 @@ class Connection(asyncio.Protocol):
     """Asks one request at a time; `lost` is told when the connection has ended.
 
     After `ask`, `status` and `headers` (names in lower case) are those of the reply, `complete` says whether all of
-    it has come, and `read` gives the body. `deadline` is when its owner lets the exchange `expire`, on the loop's
-    clock.
+    it has come, and `read` gives the body. `deadline` is when its owner lets the exchange `expire`, `since_s`
+    is since when it is idle or in use, both on the loop's clock.
     """
 
     __slots__ = (
         "_early", "_error", "_heard", "_is_large", "_keeps", "_loop", "_lost", "_named", "_named_bytes",
         "_parser", "_paused", "_pieces", "_quiet_bytes", "_reading", "_size_bytes", "_to_the_end", "_transport",
-        "_unread", "_used", "_waiter", "_whole", "complete", "deadline", "headers", "idle_since_s", "stale_at_s",
+        "_unread", "_used", "_waiter", "_whole", "complete", "deadline", "headers", "since_s", "stale_at_s",
         "status",
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._used = self._paused = self._keeps = self._is_large = False
         self._unread: Any = None
         self.deadline = inf
-        self.idle_since_s = 0.0
+        self.since_s = 0.0
         self.stale_at_s = inf
         self._begin(whole=True)
 
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
             and not (self._is_large and self.status >= 300)  # TLS does not tell what is not sent yet
         ):
             self._pieces = []
-            self._used, self.idle_since_s = True, now_s
+            self._used, self.since_s = True, now_s
             told = self.headers.get("keep-alive")
             self.stale_at_s = inf if told is None else now_s + kept_s(told)
             return True

@@ -1,6 +1,8 @@
 """The connections to one address: used again while they are fresh, opened where none is free, closed together.
 
 One timer serves all exchanges and one all idle connections: a timer for each request costs more than its parsing.
+Idle connections are closed early while a new one waits in vain: a server with one thread, or with few, reads from those
+that it has before it takes another.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ _NEXT_ADDRESS_S = 0.25
 _CLOSE_S = 1.0
 _EARLY_S = 0.002
 """Timers of loops are as fine as milliseconds, and may be early by one."""
+_STARVED_S = 1.0
+"""Beyond twice the slowest exchange: how long a new connection waits for its first reply, before it seems that the
+server takes no more connections than it has."""
+_SPARE_S = 0.1
+"""How long a connection may be idle while another one starves."""
 
 
 class Pool:
@@ -44,6 +51,9 @@ class Pool:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = inf
         self._sweep: asyncio.TimerHandle | None = None
+        self._sweep_s = inf
+        self._unheard: dict[Connection, float] = {}  # new, asked and not yet answered, the oldest first
+        self._slowest_s = 0.0  # of exchanges over connections that had served before
         self._resolving = asyncio.Lock()
         self._found: list[AddrInfoType] = []
         self._found_until_s = 0.0
@@ -54,9 +64,10 @@ class Pool:
         now_s = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
-            idle_s = now_s - connection.idle_since_s
+            idle_s = now_s - connection.since_s
             if connection.is_open and idle_s < KEEPALIVE_S and now_s < connection.stale_at_s:
                 self._watch(connection, now_s + timeout_s)
+                connection.since_s = now_s
                 return connection
             connection.close()
         return None
@@ -83,18 +94,21 @@ class Pool:
             connection.abort()
             raise ConnectFailedError("the endpoint was closed")
         self._watch(connection, deadline_s)
+        self._unheard[connection] = self._loop.time()
         return connection
 
     def give_back(self, connection: Connection) -> None:
         """End an exchange: the connection is kept where it is clean, and closed where it is not."""
-        if not connection.free(self._loop.time()):
+        now_s = self._loop.time()
+        if self._unheard.pop(connection, None) is None and now_s - connection.since_s > self._slowest_s:
+            self._slowest_s = now_s - connection.since_s
+        if not connection.free(now_s):
             return
         if self._closed:
             connection.close()
             return
         self._idle.append(connection)
-        if self._sweep is None:
-            self._sweep = self._loop.call_later(KEEPALIVE_S, self._close_old)
+        self._look_again(now_s, self._patience_s(now_s))
 
     async def aclose(self) -> None:
         """Close all connections; those that do not go in a second are cut."""
@@ -166,6 +180,7 @@ class Pool:
 
     def _lost(self, connection: Connection) -> None:
         self._all.discard(connection)
+        self._unheard.pop(connection, None)
         if connection in self._idle:
             self._idle.remove(connection)
         if not self._all and self._empty is not None and not self._empty.done():
@@ -192,13 +207,31 @@ class Pool:
         if next_s < inf:
             self._set_alarm(next_s)
 
+    def _look_again(self, now_s: float, wait_s: float) -> None:
+        if self._sweep is None or now_s + wait_s < self._sweep_s:
+            if self._sweep is not None:
+                self._sweep.cancel()
+            self._sweep, self._sweep_s = self._loop.call_later(wait_s, self._close_old), now_s + wait_s
+
     def _close_old(self) -> None:
         self._sweep = None
         now_s = self._loop.time()
-        old = [each for each in self._idle if now_s - each.idle_since_s >= KEEPALIVE_S - _EARLY_S]
+        kept_s = _SPARE_S if self._starves(now_s) else KEEPALIVE_S
+        old = [each for each in self._idle if now_s - each.since_s >= kept_s - _EARLY_S]
         del self._idle[: len(old)]  # the one that was idle longest comes first
         for connection in old:
             connection.close()
         if self._idle:
-            left_s = self._idle[0].idle_since_s + KEEPALIVE_S - now_s
-            self._sweep = self._loop.call_later(left_s, self._close_old)
+            left_s = self._idle[0].since_s + kept_s - now_s
+            self._look_again(now_s, min(left_s, self._patience_s(now_s)))
+
+    def _patience_s(self, now_s: float) -> float:
+        """When to look at idle connections again."""
+        if not self._unheard:
+            return KEEPALIVE_S
+        return _SPARE_S if self._starves(now_s) else _STARVED_S
+
+    def _starves(self, now_s: float) -> bool:
+        """Whether a server seems to serve only the connections it has, as one with few threads, while another waits."""
+        oldest_s = next(iter(self._unheard.values()), inf)
+        return now_s - oldest_s > 2 * self._slowest_s + _STARVED_S

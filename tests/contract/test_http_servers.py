@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import zlib
+from contextlib import suppress
 
 import pytest
 
 from engine.endpoints import http1
+from engine.endpoints.openai_chat import OpenAIChat
 from engine.errors import AttemptError
 from engine.records import Fault
 from tests import servers as s
@@ -133,3 +136,25 @@ async def test_a_connection_is_not_used_for_longer_than_its_server_says_it_keeps
 @pytest.mark.parametrize(("seconds", "kept_s"), [(60, 59), (5, 4), (2, 1), (1, 0.5), (0, 0)])
 def test_a_connection_is_given_up_before_its_server_closes_it(seconds, kept_s):
     assert http1.kept_s(f"timeout={seconds}") == kept_s
+
+
+async def test_a_server_that_serves_one_connection_at_a_time_is_not_kept_busy_by_an_idle_one():
+    turn, served = asyncio.Lock(), 0
+
+    async def one_by_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        async with turn:  # until the other side closes, as a server with a single thread does
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while True:
+                    await reader.readuntil(b"\r\n\r\n")
+                    await reader.readexactly(len(BODY))
+                    served += 1
+                    writer.write(s.http(HELLO))
+            writer.close()
+
+    async with await asyncio.start_server(one_by_one, "127.0.0.1", 0) as server:
+        endpoint = OpenAIChat(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", identity="x")
+        replies = await asyncio.gather(*(endpoint.send(BODY, timeout_s=10) for _ in range(8)))
+        assert [reply.text for reply in replies] == ["hello"] * 8
+        assert served == 8
+        await endpoint.aclose()
