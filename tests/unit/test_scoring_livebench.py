@@ -117,6 +117,7 @@ def test_a_formula_is_compared_by_algebra(truth, reply, score):
         ("JSON", '{"0":{"a":1,"b":"x"}}', '```json\n[{"b": "x ", "a": 1}]\n```', 1),
         ("JSONL", '{"a":1}\n{"a":2}\n', 'Sure:\n{"a": 1}\n{"a": 2}\n', 1),
         ("JSONL", '{"a":1}\n{"a":2}\n', '{"a": 1}', 0),
+        ("CSV", "a,b\n1,2", "b, a,a\n2,1,1", 0),
         ("HTML", "<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>",
          "```html\n<table><tr><th> a <tr><td>1\n</table>\n```", 1),
         ("HTML", "<table><tr><th>a</th></tr><tr><td>1</td></tr></table>", "there is no table", 0),

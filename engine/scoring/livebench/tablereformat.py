@@ -171,8 +171,15 @@ def _same_table(given: Any, wanted: Any) -> bool:
 
 
 def _columns(frame: Any) -> dict[str, list[Any]]:
-    """Cells by the stripped name of their column; a column `index` is not looked at."""
-    return {name.strip(): frame[name].tolist() for name in frame.columns if name.strip() != "index"}
+    """Cells by the stripped name of their column; a column `index` is not looked at.
+
+    Raises:
+        ValueError: two columns have one name.
+    """
+    names = [name for name in frame.columns if name.strip() != "index"]
+    if len({name.strip() for name in names}) < len(names):
+        raise ValueError(names)
+    return {name.strip(): frame[name].tolist() for name in names}
 
 
 def _same_cell(given: Any, wanted: Any) -> bool:
