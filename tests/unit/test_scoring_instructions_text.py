@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.scoring.instructions.checks import judge_instructions
 from engine.scoring.instructions.language import language
 from engine.scoring.instructions.sentences import sentences, tokens
 
@@ -48,6 +49,12 @@ def test_contractions_are_two_tokens_and_hyphens_join():
 @given(st.text(alphabet="aB .?!\"')(1\n", max_size=200))
 def test_splitting_loses_nothing_but_white_space(text):
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
+
+
+def test_a_title_is_looked_for_in_time():
+    began = time.process_time()
+    assert judge_instructions("<" * 200_000, ["detectable_format:title"], [{}]).strict == (False,)
+    assert time.process_time() - began < 5
 
 
 def test_a_long_text_is_split_in_time():

@@ -7,7 +7,6 @@ import re
 
 from engine.scoring.instructions.arguments import Arguments
 
-TITLE = re.compile(r"<<[^\n]+>>")
 STARRED = re.compile(r"^\s*\*[^\*].*$", re.MULTILINE)
 DASHED = re.compile(r"^\s*-.*$", re.MULTILINE)
 HIGHLIGHTS = (re.compile(r"\*([^\n\*]*)\*"), re.compile(r"\*\*([^\n\*]*)\*\*"))
@@ -19,7 +18,13 @@ RESPONSES = "******"
 
 def has_title(text: str, _: Arguments) -> bool:
     """There is a title in double angular brackets with something in it."""
-    return any(title.lstrip("<").rstrip(">").strip() for title in TITLE.findall(text))
+    return any(_title(line).lstrip("<").rstrip(">").strip() for line in text.split("\n"))
+
+
+def _title(line: str) -> str:
+    """From the first pair of brackets that open to the last that close; a search by pattern takes too long, as below."""
+    begin, end = line.find("<<"), line.rfind(">>")
+    return line[begin : end + 2] if 0 <= begin < end - 2 else ""
 
 
 def has_placeholders(text: str, wanted: Arguments) -> bool:
