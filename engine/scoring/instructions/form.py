@@ -22,7 +22,7 @@ def has_title(text: str, _: Arguments) -> bool:
 
 
 def _title(line: str) -> str:
-    """From the first pair of brackets that open to the last that close; a search by pattern takes too long, as below."""
+    """From the first brackets that open to the last that close; a search by pattern takes too long, as below."""
     begin, end = line.find("<<"), line.rfind(">>")
     return line[begin : end + 2] if 0 <= begin < end - 2 else ""
 
