@@ -9,10 +9,12 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
-from engine.evaluations.evaluation import Evaluation, EvaluationStore, Metric
-from engine.statistics import holm, mcnemar_exact, rank_ranges
+from engine.evaluations.evaluation import FRACTION, Evaluation, EvaluationStore, Metric
+from engine.statistics import fisher_exact, holm, mcnemar_exact, rank_ranges, welch
 
 LEVEL = 0.05
+CLOSE = 1e-6
+"""Counts and errors that differ by less are the same, but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,11 @@ async def ranking(store: EvaluationStore | None, evaluations: Sequence[Evaluatio
 
     Two of them tie unless their difference is shown at the level of 5 %, corrected by Holm's method for all
     pairs. A pair that shares data is compared on it: exact McNemar where answers are right or wrong, else
-    the paired t-test over data. Other pairs are compared by their standard errors. Figures without either tie
-    with everything.
+    the paired t-test over data. Other pairs are compared by Fisher's exact test where answers are right or
+    wrong, else by Welch's t-test. Figures whose spread cannot be known tie with everything.
 
     Args:
-        store: where the answers are; None compares by standard errors alone.
+        store: where the answers are; None compares by what is known of each figure alone.
         evaluations: of which those without the metric are left out.
         name: the metric.
     """
@@ -60,7 +62,7 @@ async def ranking(store: EvaluationStore | None, evaluations: Sequence[Evaluatio
     found.sort(key=lambda pair: (pair[1].value or 0.0) * (-1 if upwards else 1))
     answers = [await _answers(store, each, name) for each, _ in found]
     pairs = list(combinations(range(len(found)), 2))
-    p_values = [_p_value(found[i][1], found[j][1], answers[i], answers[j]) for i, j in pairs]
+    p_values = [_p_value(*found[i], answers[i], *found[j], answers[j]) for i, j in pairs]
     shown = [pair for pair, p_value in zip(pairs, holm(p_values), strict=True) if p_value < LEVEL]
     ranges = rank_ranges(len(found), shown)
     return [Ranked(*span, *pair) for span, pair in zip(ranges, found, strict=True)]
@@ -93,7 +95,9 @@ def _bits(indices: Any) -> int:
     return int.from_bytes(marks, "little")
 
 
-def _p_value(first: Metric, second: Metric, ours: _Answers | None, theirs: _Answers | None) -> float:
+def _p_value(
+    one: Evaluation, first: Metric, ours: _Answers | None, other: Evaluation, second: Metric, theirs: _Answers | None
+) -> float:
     if ours is not None and theirs is not None and ours.dataset == theirs.dataset:
         shared = ours.asked & theirs.asked
         if shared and ours.binary and theirs.binary:
@@ -102,13 +106,43 @@ def _p_value(first: Metric, second: Metric, ours: _Answers | None, theirs: _Answ
             return _mcnemar(min(fixed, broken), max(fixed, broken))
         if shared:
             return _t_test(list(_differences(ours, theirs)))
+    return _unpaired(one, first, other, second)
+
+
+def _unpaired(one: Evaluation, first: Metric, other: Evaluation, second: Metric) -> float:
+    """By what is known of each figure alone; nothing is claimed of one whose spread cannot be known."""
+    counts = _counts(one, first), _counts(other, second)
+    if counts[0] is not None and counts[1] is not None:
+        return _fisher(*counts[0], *counts[1])
     if first.stderr is None or second.stderr is None or first.value is None or second.value is None:
         return 1.0
-    error = math.hypot(first.stderr, second.stderr)
-    difference = abs(first.value - second.value)
-    return math.erfc(difference / error / math.sqrt(2)) if error else float(not difference)
+    units = _units(one, first), _units(other, second)
+    return welch(first.value - second.value, (first.stderr, second.stderr), units)
 
 
+def _units(evaluation: Evaluation, metric: Metric) -> int:
+    """The data behind a figure: the repeats of a datum are one."""
+    repeats = evaluation.details.get("repeats")
+    return (metric.n or 0) // (repeats if isinstance(repeats, int) and repeats > 0 else 1)
+
+
+def _counts(evaluation: Evaluation, metric: Metric) -> tuple[int, int] | None:
+    """How many answers are right, and of how many; None where answers can be more than right or wrong.
+
+    No values in 0-1 spread further around their mean than those that are 0 or 1, so their standard error tells.
+    Repeats tell of it only where they are all right, or all wrong, and are then one answer a datum.
+    """
+    n, value, error = _units(evaluation, metric), metric.value, metric.stderr
+    if metric.unit != FRACTION or value is None or error is None or n < 2 or not 0 <= value <= 1:
+        return None
+    right = round(value * n)
+    widest = math.sqrt(value * (1 - value) / (n - 1))
+    whole = math.isclose(value * n, right, abs_tol=CLOSE) and math.isclose(error, widest, abs_tol=CLOSE)
+    single = n == metric.n or value in (0, 1)
+    return (right, n) if whole and single else None
+
+
+_fisher = lru_cache(maxsize=100_000)(fisher_exact)
 _mcnemar = lru_cache(maxsize=100_000)(mcnemar_exact)
 
 

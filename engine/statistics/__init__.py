@@ -20,11 +20,11 @@ from engine.statistics.paired import (
     PairedResult,
     Table,
     compare_paired,
-    compare_unpaired,
     mcnemar_exact,
     newcombe_paired,
 )
 from engine.statistics.power import detectable, detectable_by, discordant_error, questions_needed
+from engine.statistics.unpaired import fisher_exact, welch
 
 __all__ = [
     "ClusteredMean",
@@ -35,10 +35,10 @@ __all__ = [
     "clustered_error",
     "clustered_interval",
     "compare_paired",
-    "compare_unpaired",
     "detectable",
     "detectable_by",
     "discordant_error",
+    "fisher_exact",
     "holm",
     "mcnemar_exact",
     "mean_interval",
@@ -49,5 +49,6 @@ __all__ = [
     "resampled_mean",
     "score_interval",
     "student_quantile",
+    "welch",
     "wilson",
 ]

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 from engine.statistics.bootstrap import resampled_mean
 from engine.statistics.intervals import ROUNDING, Interval, wilson
 from engine.statistics.power import detectable, discordant_error
 
-MCNEMAR, BOOTSTRAP, UNPAIRED = "mcnemar_exact", "paired_bootstrap", "unpaired_normal"
+MCNEMAR, BOOTSTRAP = "mcnemar_exact", "paired_bootstrap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,26 +129,6 @@ def compare_table(table: Table, confidence: float = 0.95) -> PairedResult:
         test=MCNEMAR,
         p_value=mcnemar_exact(table.fixed, table.broken),
         detectable=detectable(discordant_error(table.fixed, table.broken, table.n), confidence=confidence),
-    )
-
-
-def compare_unpaired(
-    difference: float, first_error: float, second_error: float, *, n: int, confidence: float = 0.95
-) -> PairedResult:
-    """Compare two means of different data by their standard errors, with the normal distribution.
-
-    Source: Miller 2024, arXiv 2411.00640, section 4.1.
-    """
-    error = math.hypot(first_error, second_error)
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    p_value = math.erfc(abs(difference) / error / math.sqrt(2)) if error else float(difference == 0)
-    return PairedResult(
-        n=n,
-        difference=difference,
-        interval=Interval(difference - reach, difference + reach),
-        test=UNPAIRED,
-        p_value=p_value,
-        detectable=detectable(error, confidence=confidence),
     )
 
 

@@ -200,6 +200,25 @@ async def test_ranks_are_ranges_where_no_difference_is_shown(store, home):
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "ranks"),
+    [
+        ([1] * 5, [1] * 291 + [0] * 9, ["1–2", "1–2"]),  # 5 of 5 say little
+        ([1] * 4 + [0], [1] * 300, ["1", "2"]),
+        ([1] * 60, [0] * 60, ["1", "2"]),
+        ([[1, 1, 1]] * 60, [[0, 0, 0]] * 60, ["1", "2"]),
+        ([0.75] * 5, [0.5, 0.25] * 150, ["1–2", "1–2"]),  # no spread is no certainty
+        ([0.75, 0.8] * 30, [0.5, 0.25] * 30, ["1", "2"]),
+    ],
+)
+async def test_ranks_of_runs_that_share_no_data_claim_no_more_than_their_data_show(store, home, first, second, ranks):
+    made = [
+        await record(store, "r1", first, home=home, model="one"),
+        await record(store, "r2", second, home=home, model="two", parts={"dataset": "f2"}),
+    ]
+    assert [each.rank for each in await ranking(store, made, "adding")] == ranks
+
+
 def test_reading_a_table_beside_a_bench_toml_stays_light(tmp_path, monkeypatch, home):
     monkeypatch.chdir(tmp_path)
     Path("bench.toml").write_text(

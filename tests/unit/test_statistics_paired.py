@@ -6,16 +6,18 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from engine.statistics import (
     ClusteredMean,
     Table,
     compare_paired,
-    compare_unpaired,
     detectable,
     detectable_by,
     discordant_error,
+    fisher_exact,
     holm,
     mcnemar_exact,
     newcombe_paired,
@@ -24,6 +26,7 @@ from engine.statistics import (
     rank_ranges,
     resampled_mean,
     student_quantile,
+    welch,
     wilson,
 )
 
@@ -158,10 +161,30 @@ def test_runs_that_agree_on_all_data_still_have_an_interval_of_some_width():
     assert found.interval.high > 0.1
 
 
-def test_means_of_different_data_are_compared_by_their_errors():
-    found = compare_unpaired(0.05, 0.02, 0.015, n=500)
-    assert found.p_value == pytest.approx(2 * stats.norm.sf(0.05 / 0.025), abs=1e-12)
-    assert found.interval.low == pytest.approx(0.05 - stats.norm.ppf(0.975) * 0.025, abs=1e-12)
+@given(st.integers(1, 40), st.integers(1, 400), st.floats(0, 1), st.floats(0, 1))
+def test_shares_of_different_data_are_compared_as_scipy_does(n, other_n, share, other_share):
+    right, other_right = round(share * n), round(other_share * other_n)
+    table = [[right, n - right], [other_right, other_n - other_right]]
+    expected = stats.fisher_exact(table).pvalue
+    assert fisher_exact(right, n, other_right, other_n) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_five_of_five_are_not_shown_to_be_better_than_nearly_all_of_300_but_much_better_ones_are():
+    assert fisher_exact(5, 5, 291, 300) == 1.0
+    assert fisher_exact(900, 1000, 300, 1000) < 1e-20
+
+
+def test_means_of_different_data_are_compared_as_scipy_does():
+    first, second = [0.5, 0.75, 1.0, 0.25, 0.5, 0.9], [0.1, 0.2, 0.15, 0.4]
+    expected = stats.ttest_ind(first, second, equal_var=False).pvalue
+    errors = (float(stats.sem(first)), float(stats.sem(second)))
+    difference = sum(first) / len(first) - sum(second) / len(second)
+    assert welch(difference, errors, (6, 4)) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("errors", "units"), [((0.0, 0.1), (5, 300)), ((0.1, 0.1), (1, 300))])
+def test_no_difference_is_claimed_of_a_mean_whose_spread_cannot_be_known(errors, units):
+    assert welch(0.9, errors, units) == 1.0
 
 
 def test_clustered_errors_agree_with_the_formula_written_out():
