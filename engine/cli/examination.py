@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as encoding
 import os
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -182,6 +183,8 @@ async def _get(
         headers["Authorization"] = f"Bearer {secret}"
     body = bytearray()
     how: dict[str, Any] = {"timeout": PROBE_TIMEOUT_S, "trust_env": False, "follow_redirects": False}
+    if url.startswith("https:"):
+        how["verify"] = ssl.create_default_context()  # trusts whom calls trust, SSL_CERT_FILE too
     if proxy is not None:
         told = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
         how["proxy"] = httpx.Proxy(f"http://{proxy.shown}", headers=told)

@@ -14,6 +14,7 @@ from engine.cli.doctor import doctor
 from engine.errors import ConfigError, UsageError
 from engine.presets import reachable_presets
 from tests import servers as s
+from tests.contract.http_kit import tls_server
 from tests.servers import KEY
 
 LISTING = {"object": "list", "data": [{"id": "gpt-x"}, {"id": "gpt-y"}]}
@@ -221,6 +222,14 @@ async def test_a_redirect_is_not_followed(capsys, monkeypatch):
     async with s.fault_server({"v1": redirect, "v2": endpoint(lambda _: s.completion())}) as server:
         await examined(capsys, server.url("v1"), api_key_env="MINE")
     assert [request.path for request in server.seen] == ["/v1/models"]
+
+
+async def test_whom_ssl_cert_file_trusts_is_trusted_as_calls_do(capsys, tmp_path, monkeypatch):
+    async with tls_server(tmp_path, "IP:127.0.0.1") as (port, asked, _):
+        strange, _, _ = await examined(capsys, f"https://127.0.0.1:{port}/v1")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        known, _, _ = await examined(capsys, f"https://127.0.0.1:{port}/v1")
+    assert (strange, known, len(asked)) == (3, 0, 1)
 
 
 async def test_an_endless_list_of_models_is_ended(capsys):
