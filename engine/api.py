@@ -116,7 +116,13 @@ class Engine:
         how = {"on_trouble": self._trouble, "full_wait_s": self.bench.storage.full_wait_s}
         self.store = await self._stack.enter_async_context(backend.open_store(url, **how))
         self._providers = Providers(
-            self.bench, self.environment, self.store, folder=self.folder, changed=self._tell, adapted=self._tell
+            self.bench,
+            self.environment,
+            self.store,
+            folder=self.folder,
+            changed=self._tell,
+            adapted=self._tell,
+            uncounted=self._tell,
         )
         self._stack.push_async_callback(self._providers.aclose)
         home = self.environment.home

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.calls.gate import Change
-from engine.providers import Adapted
+from engine.providers import Adapted, Uncounted
 from engine.records import RunRecord, TaskResult
 from engine.report import RunReport
 
@@ -48,4 +48,4 @@ class StoreTrouble:
     message: str
 
 
-Event = RunStarted | TaskEnded | RunEnded | Change | Adapted | Stalled | StoreTrouble
+Event = RunStarted | TaskEnded | RunEnded | Change | Adapted | Uncounted | Stalled | StoreTrouble

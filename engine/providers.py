@@ -40,6 +40,14 @@ class Adapted:
     says: str
 
 
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """A model's replies do not tell their tokens, and a budget counts each as the most that it can have been."""
+
+    provider: str
+    model: str
+
+
 @dataclass(slots=True)
 class Desk:
     """A provider in use."""
@@ -64,12 +72,16 @@ class Providers:
         folder: Path,
         changed: Callable[[Change], None] | None = None,
         adapted: Callable[[Adapted], None] | None = None,
+        uncounted: Callable[[Uncounted], None] | None = None,
     ) -> None:
         limits = bench.engine
-        self.budget = Budget(max_cost_usd=limits.max_cost_usd, max_tokens=limits.max_total_tokens)
+        self.budget = Budget(
+            max_cost_usd=limits.max_cost_usd, max_tokens=limits.max_total_tokens, uncounted=self._tell_uncounted
+        )
         self._bench = bench
         self._changed = changed
         self._adapted = adapted
+        self._uncounted = uncounted
         self._environment = environment
         self._store = store
         self._folder = folder
@@ -245,6 +257,10 @@ class Providers:
                 self._adapted(Adapted(name, model, adaptation.says))
 
         return told
+
+    def _tell_uncounted(self, provider: str, model: str) -> None:
+        if self._uncounted is not None:
+            self._uncounted(Uncounted(provider, model))
 
     def _endpoint(self, provider: Provider) -> Endpoint:
         key = self._environment.secret(provider.api_key_env) if provider.api_key_env else None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import anyio
 
 from engine.calls.prices import Price
 from engine.errors import BudgetError
-from engine.records import Usage
+from engine.records import Reply, Usage
 
 SEEN_ENOUGH = 20
 """Completions after which the tokens of a call are judged by those before."""
@@ -29,10 +31,24 @@ class Budget:
     """Money and tokens of one batch in this process; a call that does not fit is never started.
 
     A call that does not fit waits for those in flight, which mostly cost less than was set aside for them.
-    When none is in flight and it still does not fit, the budget is used up.
+    When none is in flight and it still does not fit, the budget is used up. A reply without usage counts as the
+    most that it can have been: see `most_used`.
     """
 
-    def __init__(self, *, max_cost_usd: float | None = None, max_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        uncounted: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """Nothing is spent yet.
+
+        Args:
+            max_cost_usd: the limit of money; none without.
+            max_tokens: the limit of input and output tokens; none without.
+            uncounted: hears once of each provider and model whose replies do not tell their tokens.
+        """
         self.max_cost_usd = max_cost_usd
         self.max_tokens = max_tokens
         self.spent_usd = 0.0
@@ -41,6 +57,8 @@ class Budget:
         self._held_usd = 0.0
         self._held_tokens = 0
         self._in_flight = 0
+        self._uncounted = uncounted
+        self._told: set[tuple[str, str]] = set()
         self._settled = anyio.Event()
         self._seen = 0
         self._tokens_a_byte = 0.0
@@ -78,23 +96,26 @@ class Budget:
                 continue
             await self._settled.wait()
 
-    def settle(self, reserved: Reserved, *, body: bytes, usage: Usage | None, cost_usd: float | None) -> None:
-        """Give back what was set aside, and count what was used: `usage` None where the call failed.
-
-        A reply whose cost is unknown counts as what was set aside for it.
-        """
+    def settle(self, reserved: Reserved, *, body: bytes, reply: Reply | None, price: Price | None) -> None:
+        """Give back what was set aside, and count what was used: `reply` None where the call failed."""
         self._held_usd -= reserved.cost_usd
         self._held_tokens -= reserved.tokens
         self._in_flight -= 1
-        if usage is not None:
-            known = usage.input_tokens is not None and usage.output_tokens is not None
-            self.spent_usd += reserved.cost_usd if cost_usd is None else cost_usd
-            self.used_tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0) if known else reserved.tokens
-            if known:
-                self._seen += 1
-                self._tokens_a_byte = max(self._tokens_a_byte, (usage.input_tokens or 0) / max(1, len(body)))
-                self._longest_output = max(self._longest_output, usage.output_tokens or 0)
+        if reply is not None:
+            used = most_used(body, reply)
+            read, written = used.input_tokens or 0, used.output_tokens or 0
+            self.spent_usd += (price.cost_usd(used) if price is not None else None) or 0.0
+            self.used_tokens += read + written
+            self._seen += 1
+            self._tokens_a_byte = max(self._tokens_a_byte, read / max(1, len(body)))
+            self._longest_output = max(self._longest_output, written)
         self._wake()
+
+    def hears_nothing_of(self, provider: str, model: str) -> None:
+        """A reply of this model did not tell its tokens."""
+        if self._uncounted is not None and (provider, model) not in self._told:
+            self._told.add((provider, model))
+            self._uncounted(provider, model)
 
     def _wake(self) -> None:
         self._settled.set()
@@ -130,3 +151,27 @@ class Budget:
             f"the next call may need {wanted.tokens}",
             hint="everything bought is kept; the same command goes on with a new budget",
         )
+
+
+def is_told(usage: Usage) -> bool:
+    """Whether the endpoint said how many tokens a call took."""
+    return usage.input_tokens is not None and usage.output_tokens is not None
+
+
+def most_used(body: bytes, reply: Reply) -> Usage:
+    """The tokens of a call; where the endpoint does not tell them, the most that they can have been.
+
+    A token is a byte at least, so it is the bytes of the request and of what came back. Thoughts that are not
+    shown cannot be counted.
+    """
+    usage = reply.usage
+    if is_told(usage):
+        return usage
+    texts = [*(reply.choices or (reply.text,)), reply.refusal, reply.reasoning]
+    texts += [json.dumps(dict(call), ensure_ascii=False) for call in reply.tool_calls]
+    written = sum(len(text.encode(errors="replace")) for text in texts) + 1  # one for its end
+    return replace(
+        usage,
+        input_tokens=len(body) if usage.input_tokens is None else usage.input_tokens,
+        output_tokens=written if usage.output_tokens is None else usage.output_tokens,
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from engine.calls.breaker import REFUSALS, Breaker
-from engine.calls.budget import Budget, Reserved
+from engine.calls.budget import Budget, Reserved, is_told
 from engine.calls.gate import Gate
 from engine.calls.meter import Meter
 from engine.calls.outage import USELESS_AFTER, Outage
@@ -126,9 +126,9 @@ class Sender:
                     self.gate.leave()
         finally:
             if reserved is not None:
-                usage = reply.usage if reply is not None else None
-                cost = line.price.cost_usd(usage) if line.price is not None and usage is not None else None
-                self._budget.settle(reserved, body=request.body, usage=usage, cost_usd=cost)
+                self._budget.settle(reserved, body=request.body, reply=reply, price=line.price)
+                if reply is not None and not is_told(reply.usage):
+                    self._budget.hears_nothing_of(self._name, request.model)
         return reply
 
     def _check(self, request: Request, line: Line) -> None:

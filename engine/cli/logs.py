@@ -16,7 +16,7 @@ from engine.calls.gate import Change
 from engine.cli.listing import plain
 from engine.errors import StorageError
 from engine.events import Event, RunEnded, RunStarted, Stalled, StoreTrouble, TaskEnded
-from engine.providers import Adapted
+from engine.providers import Adapted, Uncounted
 from engine.records import Outcome
 
 if TYPE_CHECKING:
@@ -146,6 +146,9 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
         say("limit changed", provider=event.provider, in_flight=event.limit, pace=event.pace, why=event.why)
     elif isinstance(event, Adapted):
         log.warning("request adapted", provider=event.provider, model=event.model, says=event.says)
+    elif isinstance(event, Uncounted):
+        says = "its replies do not tell their tokens: cost is unknown, and the budget counts a token for each byte"
+        log.warning("tokens not told", provider=event.provider, model=event.model, says=says)
     elif isinstance(event, Stalled):
         log.warning("nothing moves", seconds=round(event.seconds), waits_for=event.waits_for)
     elif isinstance(event, StoreTrouble):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +137,43 @@ async def test_an_account_that_cannot_pay_ends_its_runs_with_one_message_and_no_
     assert whole["passed"] == 200
     assert len(re.findall("cannot be used for 'm'", ended.err)) == 1, ended.err
     assert cure in ended.err
+
+
+def _says_nothing_of_tokens(request: Any) -> Answer:
+    return Answer(texts=[adds(request)], finish_reasons=["stop"], usage={}, delay_s=0.02)
+
+
+@pytest.mark.parametrize("limit", [("--max-cost", "0.05"), ("--max-total-tokens", "5000")], ids=["money", "tokens"])
+@pytest.mark.parametrize("more", [(), ("--max-tokens", 16)], ids=["no-max-tokens", "max-tokens"])
+async def test_a_limit_holds_where_the_endpoint_tells_no_tokens_and_calls_go_side_by_side(tmp_path, limit, more):
+    async with scripted(_says_nothing_of_tokens) as (server, _):
+        words = (*_configured(tmp_path, server.base_url), *limit, *more, "--max_concurrent", 16, "--json")
+        ended = await engine(*words, cwd=tmp_path)
+        sent, most = server.stats.requests, server.stats.max_in_flight
+    run = ended.runs[0]
+    print(f"{sent} requests of 300, {most} side by side")
+    assert ended.code == 4, ended.err
+    assert 3 <= sent < 100
+    assert run["passed"] == sent
+    assert run["cost_usd"] is None, "what nobody told is no cost"
+    assert most > 1
+    assert ended.err.count("do not tell their tokens") == 1
+    assert "resume: " in ended.err
+
+
+async def test_tokens_that_nobody_told_are_unknown_wherever_they_are_shown_or_kept(tmp_path):
+    async with scripted(_says_nothing_of_tokens) as (server, _):
+        words = _configured(tmp_path, server.base_url)
+        shown = await engine(*words, "--limit", 5, "--record", cwd=tmp_path)
+        told = await engine(*words, "--limit", 5, "--json", cwd=tmp_path)
+    assert "– tokens in, – out" in shown.out
+    assert [told.runs[0][name] for name in ("input_tokens", "output_tokens", "cost_usd")] == [None, None, 0.0]
+    assert told.runs[0]["uncached_cost_usd"] is None
+    with closing(sqlite3.connect(tmp_path / "home" / "engine.db")) as store:
+        assert store.execute("SELECT DISTINCT input_tokens, output_tokens FROM tasks").fetchall() == [(None, None)]
+    [model] = json.loads((await engine("cache", "stats", "--json", cwd=tmp_path)).out)["models"]
+    assert (model["input_tokens"], model["output_tokens"]) == (None, None)
+    assert "– tokens in, – out" in (await engine("cache", "stats", cwd=tmp_path)).out
+    rows_ = json.loads((await engine("evaluation", "show", "latest", "--format", "json", cwd=tmp_path)).out)
+    assert "input_tokens" in json.dumps(rows_)
+    assert (await engine("benchmark", "list", cwd=tmp_path)).code == 0
