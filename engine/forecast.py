@@ -96,7 +96,7 @@ def forecast(  # noqa: PLR0913 - keyword-only facts about one run
         return Forecast(record=record, model=model, tasks=tasks, remaining=remaining)
     scale = remaining / before.finished
     cost = None
-    if price is not None:
+    if price is not None and before.input_tokens is not None and before.output_tokens is not None:
         usage = Usage(round(before.input_tokens * scale), round(before.output_tokens * scale))
         cost = price.cost_usd(usage)
     return Forecast(

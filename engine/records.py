@@ -200,6 +200,7 @@ class TaskResult:
     `score` is in 0-1 where `outcome.counted`, else None. `cut` marks a reply that was cut at its length
     limit and could be judged all the same. `requests` counts HTTP requests sent now, `cached_calls` calls
     served from the store; `cost_usd` is what was paid now, `uncached_cost_usd` as if nothing had been stored.
+    Tokens and costs are None where they are unknown for one of its calls.
     """
 
     key: TaskKey
@@ -215,8 +216,8 @@ class TaskResult:
     calls: int = 0
     cached_calls: int = 0
     requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
     cost_usd: float | None = 0.0
     uncached_cost_usd: float | None = 0.0
     duration_s: float = 0.0
@@ -283,6 +284,7 @@ class Tally:
     sums over data, the repeats of a datum being one cluster: `clusters` counts data, `cluster_square` sums the
     square of each datum's sum of scores, `cluster_cross` that sum times its counted repeats,
     `cluster_count_square` those repeats squared. `detailed` counts tasks with metrics or tags of their own.
+    Tokens and costs are None where one of the tasks has none.
     """
 
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
@@ -298,8 +300,8 @@ class Tally:
     requests: int = 0
     cached_calls: int = 0
     calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
     cost_usd: float | None = 0.0
     uncached_cost_usd: float | None = 0.0
 

@@ -20,7 +20,7 @@ class RunReport:
     skipped, a fraction. `score_answered` is that over tasks that the model answered; `score_low` and
     `score_high` count every errored and skipped task as 0 and as 1. `cached` counts tasks that needed no
     request in this process, `requests`, `cost_usd` and `duration_s` are of this process, tokens and
-    `uncached_cost_usd` of all n tasks as if nothing had been stored. Unknown costs are None.
+    `uncached_cost_usd` of all n tasks as if nothing had been stored. Unknown tokens and costs are None.
     """
 
     run_id: str
@@ -42,8 +42,8 @@ class RunReport:
     cut: int
     cached: int
     requests: int
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
     cost_usd: float | None
     uncached_cost_usd: float | None
     duration_s: float

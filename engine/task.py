@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -27,6 +27,8 @@ from engine.failure import describe
 from engine.ports import Solver, current_task, home_loop
 from engine.records import Completion, Fault, Outcome, Request, Score, TaskKey, TaskResult
 from engine.verdict import verdict
+
+Number = TypeVar("Number", int, float)
 
 
 class Desk(Protocol):
@@ -104,8 +106,8 @@ class Ledger:
     calls: int = 0
     cached_calls: int = 0
     requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
     cost_usd: float | None = 0.0
     uncached_cost_usd: float | None = 0.0
     last: Completion | None = None
@@ -120,8 +122,8 @@ class Ledger:
         self.calls += 1
         self.cached_calls += not served.requests
         self.requests += served.requests
-        self.input_tokens += completion.usage.input_tokens or 0
-        self.output_tokens += completion.usage.output_tokens or 0
+        self.input_tokens = _sum(self.input_tokens, completion.usage.input_tokens)
+        self.output_tokens = _sum(self.output_tokens, completion.usage.output_tokens)
         self.uncached_cost_usd = _sum(self.uncached_cost_usd, completion.cost_usd)
         if served.requests:
             self.cost_usd = _sum(self.cost_usd, completion.cost_usd)
@@ -180,14 +182,14 @@ class TaskScope:
         ledgers = [scope.ledger for scope in self._others.values()]
         if not ledgers:
             return {}
-        used = {
-            "other_models/calls": float(sum(ledger.calls for ledger in ledgers)),
-            "other_models/input_tokens": float(sum(ledger.input_tokens for ledger in ledgers)),
-            "other_models/output_tokens": float(sum(ledger.output_tokens for ledger in ledgers)),
+        used: dict[str, list[float | None]] = {
+            "calls": [ledger.calls for ledger in ledgers],
+            "input_tokens": [ledger.input_tokens for ledger in ledgers],
+            "output_tokens": [ledger.output_tokens for ledger in ledgers],
+            "cost_usd": [ledger.uncached_cost_usd for ledger in ledgers],
         }
-        costs = [ledger.uncached_cost_usd for ledger in ledgers]
-        known = [cost for cost in costs if cost is not None]
-        return {**used, "other_models/cost_usd": sum(known)} if len(known) == len(costs) else used
+        known = {name: [each for each in values if each is not None] for name, values in used.items()}
+        return {f"other_models/{name}": float(sum(known[name])) for name in used if len(known[name]) == len(ledgers)}
 
     def _request(self, messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> Request:
         setting = self._setting
@@ -336,5 +338,6 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _sum(total: float | None, cost: float | None) -> float | None:
-    return None if total is None or cost is None else total + cost
+def _sum(total: Number | None, more: Number | None) -> Number | None:
+    """Both together; unknown where one is."""
+    return None if total is None or more is None else total + more

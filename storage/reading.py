@@ -67,7 +67,7 @@ class Reading:
         """How much is stored: `runs`, `tasks`, `completions`, `attempts` count rows.
 
         `models` has one row per provider and model with `completions`, `input_tokens`, `output_tokens` and
-        `cost_usd`, what the stored completions cost when they were bought; None where a price is unknown.
+        `cost_usd`, what the stored completions cost when they were bought; None where one of them is unknown.
         """
         [counts] = await self._ask(statements.COUNTS)
         models = [
@@ -75,11 +75,13 @@ class Reading:
                 "provider": provider,
                 "model": model,
                 "completions": n,
-                "input_tokens": int(read or 0),
-                "output_tokens": int(written or 0),
+                "input_tokens": int(read) if told_read == n else None,
+                "output_tokens": int(written) if told_written == n else None,
                 "cost_usd": cost if priced == n else None,
             }
-            for provider, model, n, read, written, cost, priced in await self._ask(statements.MODELS)
+            for provider, model, n, read, told_read, written, told_written, cost, priced in await self._ask(
+                statements.MODELS
+            )
         ]
         names = ("runs", "tasks", "completions", "attempts")
         return {**dict(zip(names, counts, strict=True)), "models": models}

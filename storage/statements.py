@@ -110,7 +110,8 @@ TALLY = f"""
 SELECT outcome, count(*), sum(score), sum(score * score), sum(CASE WHEN score > 0 AND score < 1 THEN 1 ELSE 0 END),
     sum(cut), sum({_DETAILED}),
     sum(requests), sum(cached_calls), sum(calls),
-    sum(CAST(input_tokens AS DOUBLE PRECISION)), sum(CAST(output_tokens AS DOUBLE PRECISION)),
+    sum(CAST(input_tokens AS DOUBLE PRECISION)), count(input_tokens),
+    sum(CAST(output_tokens AS DOUBLE PRECISION)), count(output_tokens),
     sum(cost_usd), count(cost_usd), sum(uncached_cost_usd), count(uncached_cost_usd)
 FROM tasks WHERE {_SELECTED} GROUP BY outcome"""
 CLUSTERS = f"""
@@ -176,6 +177,6 @@ COUNTS = """
 SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM tasks), (SELECT count(*) FROM calls),
     (SELECT count(*) FROM attempts)"""
 MODELS = """
-SELECT provider, model, count(*), sum(CAST(input_tokens AS DOUBLE PRECISION)),
-    sum(CAST(output_tokens AS DOUBLE PRECISION)), sum(cost_usd), count(cost_usd)
+SELECT provider, model, count(*), sum(CAST(input_tokens AS DOUBLE PRECISION)), count(input_tokens),
+    sum(CAST(output_tokens AS DOUBLE PRECISION)), count(output_tokens), sum(cost_usd), count(cost_usd)
 FROM calls GROUP BY provider, model ORDER BY provider, model"""

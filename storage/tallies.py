@@ -18,8 +18,8 @@ def from_groups(groups: Iterable[Sequence[Any]], clusters: Sequence[Any] | None)
     outcomes: dict[Outcome, int] = {}
     values = squares = 0.0
     counted = fractional = 0
-    used = [0] * 7
-    costs: list[float | None] = [0.0, 0.0]
+    used = [0] * 5
+    sums: list[float | None] = [0, 0, 0.0, 0.0]
     for row in groups:
         name, n = row[0], row[1]
         outcomes[Outcome(name)] = n
@@ -28,10 +28,12 @@ def from_groups(groups: Iterable[Sequence[Any]], clusters: Sequence[Any] | None)
             values += row[2] or 0.0
             squares += row[3] or 0.0
             fractional += row[4]
-        used = [total + int(more or 0) for total, more in zip(used, row[5:12], strict=True)]
-        costs = [_plus(costs[0], row[12] if row[13] == n else None), _plus(costs[1], row[14] if row[15] == n else None)]
+        used = [total + int(more or 0) for total, more in zip(used, row[5:10], strict=True)]
+        more_tokens = (int(more or 0) if told == n else None for more, told in (row[10:12], row[12:14]))
+        more_usd = (more if told == n else None for more, told in (row[14:16], row[16:18]))
+        sums = [_plus(total, more) for total, more in zip(sums, (*more_tokens, *more_usd), strict=True)]
     data = clusters or (counted, squares, values, counted)
-    return _tally(outcomes, (values, squares, fractional), data, used, costs)
+    return _tally(outcomes, (values, squares, fractional), data, used, sums)
 
 
 class Counter:
@@ -42,8 +44,8 @@ class Counter:
         self._outcomes: dict[str, int] = {}
         self._values = self._squares = 0.0
         self._fractional = 0
-        self._used = [0] * 7
-        self._costs: list[float | None] = [0.0, 0.0]
+        self._used = [0] * 5
+        self._sums: list[float | None] = [0, 0, 0.0, 0.0]
         self._data = [0.0] * 4
         self._datum, self._total, self._repeats = -1, 0.0, 0
 
@@ -63,15 +65,15 @@ class Counter:
                 self._values += score
                 self._squares += score * score
                 self._fractional += 0 < score < 1
-            self._used = [total + more for total, more in zip(self._used, row[4:11], strict=True)]
-            self._costs = [_plus(self._costs[0], row[11]), _plus(self._costs[1], row[12])]
+            self._used = [total + more for total, more in zip(self._used, row[4:9], strict=True)]
+            self._sums = [_plus(total, more) for total, more in zip(self._sums, row[9:13], strict=True)]
 
     def result(self) -> Tally:
         """The counts so far."""
         self._end_datum()
         outcomes = {Outcome(name): n for name, n in self._outcomes.items()}
-        sums = (self._values, self._squares, self._fractional)
-        return _tally(outcomes, sums, self._data, self._used, self._costs)
+        points = (self._values, self._squares, self._fractional)
+        return _tally(outcomes, points, self._data, self._used, self._sums)
 
     def _end_datum(self) -> None:
         if self._repeats:
@@ -87,16 +89,17 @@ def _plus(total: float | None, more: float | None) -> float | None:
 
 def _tally(
     outcomes: dict[Outcome, int],
-    sums: tuple[float, float, int],
+    points: tuple[float, float, int],
     data: Sequence[Any],
     used: Sequence[int],
-    costs: Sequence[float | None],
+    sums: Sequence[float | None],
 ) -> Tally:
+    read, written, cost_usd, uncached_cost_usd = sums
     return Tally(
         outcomes=outcomes,
-        values=sums[0],
-        squares=sums[1],
-        fractional=sums[2],
+        values=points[0],
+        squares=points[1],
+        fractional=points[2],
         clusters=int(data[0]),
         cluster_square=float(data[1] or 0),
         cluster_cross=float(data[2] or 0),
@@ -106,8 +109,8 @@ def _tally(
         requests=used[2],
         cached_calls=used[3],
         calls=used[4],
-        input_tokens=used[5],
-        output_tokens=used[6],
-        cost_usd=costs[0],
-        uncached_cost_usd=costs[1],
+        input_tokens=None if read is None else int(read),
+        output_tokens=None if written is None else int(written),
+        cost_usd=cost_usd,
+        uncached_cost_usd=uncached_cost_usd,
     )

@@ -185,7 +185,12 @@ def texts_of(line: Mapping[str, Any]) -> dict[str, str]:
         "done": f"{line['done']}/{line['total']}" if line["done"] or line["requests"] else "not begun",
         "errors": str(line["errors"]),
         "status": line["status"],
-        "tokens": str(line["input_tokens"] + line["output_tokens"]),
+        "tokens": _tokens(line["input_tokens"], line["output_tokens"]),
         "cost": usd(line["uncached_cost_usd"]),
         "started": datetime.fromtimestamp(line["created_at"], UTC).strftime("%Y-%m-%d %H:%M"),
     }
+
+
+def _tokens(read: int | None, written: int | None) -> str:
+    """All of them together; a dash where the endpoint did not tell."""
+    return "–" if read is None or written is None else str(read + written)

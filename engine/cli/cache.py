@@ -17,7 +17,7 @@ from engine.cli.flags import RunFlags, number
 from engine.cli.listing import plain
 from engine.cli.machine import results_only
 from engine.cli.opened import overlooked
-from engine.cli.show import counted, usd
+from engine.cli.show import counted, tokens, usd
 from engine.errors import UsageError
 
 LONGEST = 60
@@ -79,9 +79,9 @@ def stats(*, json_: Annotated[bool, Parameter(name="--json", negative=())] = Fal
 
 def _of_model(row: Mapping[str, Any]) -> str:
     """What is stored of a model, as a person reads it."""
-    tokens = f"{row['input_tokens']} tokens in, {row['output_tokens']} out"
+    used = tokens(row["input_tokens"], row["output_tokens"])
     name = plain(f"{row['provider']}::{row['model']}")
-    return f"{name}: {counted(row['completions'], 'completion')}, {tokens}, {usd(row['cost_usd'])}"
+    return f"{name}: {counted(row['completions'], 'completion')}, {used}, {usd(row['cost_usd'])}"
 
 
 def verify() -> int:

@@ -91,7 +91,7 @@ def cost_line(report: RunReport) -> str:
     paid, whole = usd(report.cost_usd), usd(report.uncached_cost_usd)
     return (
         f"{paid} paid now, {whole} uncached · {counted(report.requests, 'request')} · {report.cached} cached · "
-        f"{counted(report.input_tokens, 'token')} in, {report.output_tokens} out · {report.duration_s:.1f} s"
+        f"{tokens(report.input_tokens, report.output_tokens)} · {report.duration_s:.1f} s"
     )
 
 
@@ -111,6 +111,12 @@ def usd(cost: float | None) -> str:
     if cost is None:
         return "$–"
     return f"${cost:.2f}" if cost == 0 or cost >= SMALLEST_USD else f"${cost:.6f}"
+
+
+def tokens(read: int | None, written: int | None) -> str:
+    """`12 tokens in, 3 out`; what the endpoint did not tell is a dash."""
+    into = "– tokens" if read is None else counted(read, "token")
+    return f"{into} in, {'–' if written is None else written} out"
 
 
 def counted(count: int, noun: str) -> str:

@@ -54,7 +54,9 @@ class Figures:
             self.answered.add(answered)
         counted = [result for result in results if result.outcome.counted]
         if counted:
-            self.output_tokens.add([float(result.output_tokens) for result in counted])
+            written = [float(result.output_tokens) for result in counted if result.output_tokens is not None]
+            if len(written) == len(counted):
+                self.output_tokens.add(written)
         costs = [result.uncached_cost_usd for result in counted]
         known = [cost for cost in costs if cost is not None]
         if known and len(known) == len(costs):
@@ -175,13 +177,18 @@ def _attrition(name: str, report: RunReport) -> Iterator[Metric]:
 def _costs(name: str, report: RunReport, tally: Tally, figures: Figures) -> Iterator[Metric]:
     def total(part: str, value: float | None, unit: str) -> Metric:
         return Metric(
-            name=f"{name}/{part}", value=value, n=tally.finished, unit=unit, higher_is_better=False, tags=COST
+            name=f"{name}/{part}",
+            value=None if value is None else float(value),
+            n=tally.finished,
+            unit=unit,
+            higher_is_better=False,
+            tags=COST,
         )
 
     yield total("cost_usd", tally.uncached_cost_usd, USD)
     yield total("paid_usd", tally.cost_usd, USD)
-    yield total("input_tokens", float(tally.input_tokens), TOKENS)
-    yield total("output_tokens", float(tally.output_tokens), TOKENS)
+    yield total("input_tokens", tally.input_tokens, TOKENS)
+    yield total("output_tokens", tally.output_tokens, TOKENS)
     for part, mean, unit in (
         ("cost_per_task_usd", figures.costs, USD),
         ("output_tokens_per_task", figures.output_tokens, TOKENS),

@@ -186,8 +186,9 @@ def task_of(line: Mapping[str, Any], run_id: str) -> KeptTask:
         outcome = Outcome(line["outcome"])
         if outcome.counted != (score is not None) or (score is not None and not 0.0 <= float(score) <= 1.0):
             raise ValueError(f"a score of {score!r:.40} in a task that is {outcome}")
-        counts = ("calls", "cached_calls", "requests", "input_tokens", "output_tokens")
-        used: dict[str, Any] = {name: int(line[name]) for name in counts}
+        used: dict[str, Any] = {name: int(line[name]) for name in ("calls", "cached_calls", "requests")}
+        tokens = {name: line[name] for name in ("input_tokens", "output_tokens")}
+        used.update((name, None if count is None else int(count)) for name, count in tokens.items())
         used.update((name, None if cost is None else float(cost)) for name, cost in costs.items())
         result = TaskResult(
             key=TaskKey(run_id, int(line["index"]), int(line["repeat"])),

@@ -276,10 +276,10 @@ def counted_by_hand(selection: Selection) -> Tally:
         if each.score is not None:
             scores.setdefault(each.key.datum_index, []).append(each.score)
     flat = [score for group in scores.values() for score in group]
-    names = ("cut", "requests", "cached_calls", "calls", "input_tokens", "output_tokens")
+    names = ("cut", "requests", "cached_calls", "calls")
     costs = {
         name: None if None in (values := [getattr(each, name) for each in chosen]) else sum(values)
-        for name in ("cost_usd", "uncached_cost_usd")
+        for name in ("input_tokens", "output_tokens", "cost_usd", "uncached_cost_usd")
     }
     return Tally(
         outcomes={o: n for o in Outcome if (n := sum(each.outcome is o for each in chosen))},

@@ -152,6 +152,23 @@ def test_an_older_schema_is_brought_up_to_date_in_one_transaction(tmp_path: Path
         prepare(connection, path, (*older, newer))
 
 
+async def test_tokens_of_an_older_file_that_nobody_told_become_unknown_and_all_else_stays(tmp_path: Path) -> None:
+    path, told = tmp_path / "x.db", [(1, 0, 0), (1, 7, 0), (0, 0, 0), (2, 9, 4)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        prepare(connection, path, migrations()[:1])
+        for index, (calls, read, written) in enumerate(told):
+            row = ("r", index, 0, "passed", 0.5, f"q{index}", 1, calls, 0, 3, read, written, None, 0.25, 1.5, 2.5)
+            row = (*row, '{"x": 1}', '["t"]', "answer", "null", None)
+            connection.execute(f"INSERT INTO tasks VALUES ({', '.join('?' * len(row))})", row)
+    before = ask(path, "SELECT * FROM tasks ORDER BY datum_index")
+    async with open_store(path):
+        pass
+    after = ask(path, "SELECT * FROM tasks ORDER BY datum_index")
+    assert [row[10:12] for row in after] == [(None, None), (7, 0), (0, 0), (9, 4)]
+    assert [row[:10] + row[12:] for row in after] == [row[:10] + row[12:] for row in before]
+    assert "WITHOUT ROWID" in ask(path, "SELECT sql FROM sqlite_master WHERE name = 'tasks'")[0][0]
+
+
 async def test_an_older_schema_cannot_be_opened_to_read(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     ask(path, f"PRAGMA application_id = {APPLICATION_ID}")
