@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, suppress
 from math import inf
 from pathlib import Path
 from time import perf_counter
+from traceback import clear_frames
 from typing import Protocol
 
 import anyio
@@ -130,6 +131,7 @@ class OpenAIChat:
                 body = await self._list(pool, None)
             self.listing, self.served_identity = read_listing(body, secret=self._secret()), read_identity(body)
         except _FOREIGN as error:
+            clear_frames(error.__traceback__)  # or what was read so far lives as long as the error: until the retry
             failed = faults.fault_of_exception(error, secret=self._secret())
             unusable = refusal(failed, base_url=self._base_url, key_name=self._key_name, has_key=self._key is not None)
             if unusable is not None:
@@ -179,6 +181,7 @@ class OpenAIChat:
             reply = read_reply(raw, status=status, headers=headers, latency_s=latency_s)
             return without_key(reply, self._secret())
         except _FOREIGN as error:
+            clear_frames(error.__traceback__)  # or what was read so far lives as long as the error: until the retry
             failed = faults.fault_of_exception(error, secret=self._secret())
             if failed is error:
                 raise
@@ -204,7 +207,6 @@ class OpenAIChat:
                 if before <= ENOUGH_BYTES < kept:
                     await _in_turn(turn, self._long, connection)
                 if size > self._limit_bytes:
-                    del reader, piece  # an error keeps the frame it comes from
                     raise faults.too_large(self._limit_bytes, status=status, headers=headers)
                 reader.feed(piece, at_s=perf_counter() - started)
         latency_s = perf_counter() - started
@@ -232,7 +234,6 @@ async def _read(connection: Connection, limit_bytes: int, long: asyncio.Semaphor
     if (coding := headers.get("content-encoding")) is not None:
         body = decoded(body, coding, limit_bytes=limit_bytes)
         if len(body) > limit_bytes:
-            del body  # an error keeps the frame it comes from
             raise faults.too_large(limit_bytes, status=status, headers=headers)
     return body
 
@@ -247,8 +248,6 @@ async def _read_on(connection: Connection, body: bytes, limit_bytes: int, long: 
             pieces.append(piece)
             size += len(piece)
         if size > limit_bytes:
-            del body
-            pieces.clear()  # an error keeps the frame it comes from
             raise faults.too_large(limit_bytes, status=connection.status, headers=connection.headers)
         return b"".join(pieces)
 
