@@ -76,13 +76,20 @@ def pick_version(folder: Path, version: str) -> Path | None:
     if version and version in versions:
         return folder / version
     if not version or version == LATEST:
-        newest_first = [folder / each for each in sorted(versions, key=_age, reverse=True)]
-        if len(newest_first) < 2:
-            return newest_first[0] if newest_first else None
-        return next((path for path in newest_first if not read_entry(path).hidden), newest_first[0])
+        paths = newest_first(folder)
+        if len(paths) < 2:
+            return paths[0] if paths else None
+        return next((path for path in paths if not read_entry(path).hidden), paths[0])
     wanted = parse_version(version)
     same = [each for each in versions if wanted is not None and parse_version(each) == wanted]
     return folder / same[0] if same else None
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The folders of all versions below that of a name, the newest by PEP 440 first."""
+    versions = _folders(folder)
+    ordered = sorted(versions, key=_age, reverse=True) if len(versions) > 1 else versions
+    return [folder / each for each in ordered]
 
 
 def all_entries(home: Path) -> Iterator[Entry]:
@@ -94,8 +101,8 @@ def all_below(root: Path) -> Iterator[Entry]:
     """As `all_entries`, for a folder of entries that is not in anybody's home."""
     for space in _folders(root):
         for name in _folders(root / space):
-            for version in sorted(_folders(root / space / name), key=_age, reverse=True):
-                yield read_entry(root / space / name / version)
+            for path in newest_first(root / space / name):
+                yield read_entry(path)
 
 
 def read_entry(path: Path) -> Entry:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.data.entries import is_part, pick_version, registry_folder
+from engine.data.entries import is_part, newest_first, pick_version, registry_folder
 from engine.data.source import near
 from engine.errors import EngineError, UsageError
 from engine.evaluations.elsewhere import opened_at, places
-from engine.evaluations.entry import EVALUATION, MALFORMED, METRICS, is_shown, read_evaluation
+from engine.evaluations.entry import MALFORMED, METRICS, is_shown, read_evaluation
 from engine.evaluations.evaluation import (
     KEY_COLUMNS,
     REPLACED,
@@ -157,21 +158,35 @@ async def _from_store(store: EvaluationStore, warnings: list[str]) -> Iterator[E
 
 
 def _from_registry(root: Path, known: set[str], warnings: list[str]) -> Iterator[Evaluation]:
+    """What the entries hold that are not known, of each name all versions, the newest first."""
     for namespace, name in _names(root):
-        folder = pick_version(root / namespace / name, "")
-        if folder is None or f"{namespace}/{name}/{folder.name}" in known or not (folder / METRICS).is_file():
-            continue
-        try:
-            found, left_out = read_evaluation(folder)
-            shown = is_shown(folder)
-        except MALFORMED as error:
-            why = f"{type(error).__name__} {error!s:.200}"
-            warnings.append(f"entry {namespace}/{name}/{folder.name} is left out: {why}")
-        else:
-            warnings += left_out[:MOST_TOLD]
-            if len(left_out) > MOST_TOLD:
-                warnings.append(f"{len(left_out) - MOST_TOLD} more metrics of {namespace}/{name} are left out")
-            yield found if shown else replace(found, hidden=1)
+        folders = (folder for folder in newest_first(root / namespace / name) if (folder / METRICS).is_file())
+        newer = math.inf
+        for folder in folders:
+            if f"{namespace}/{name}/{folder.name}" in known:
+                continue
+            found = _read(folder, warnings)
+            if found is None:
+                continue
+            if not found.run_id:  # its files only tell when they came here, and they may have come in any order
+                found = replace(found, created_at=min(found.created_at, newer))
+                newer = found.created_at
+            yield found
+
+
+def _read(folder: Path, warnings: list[str]) -> Evaluation | None:
+    """The evaluation in this folder; None where it is malformed, with a warning."""
+    name = "/".join(folder.parts[-3:])
+    try:
+        found, left_out = read_evaluation(folder)
+        shown = is_shown(folder)
+    except MALFORMED as error:
+        warnings.append(f"entry {name} is left out: {type(error).__name__} {error!s:.200}")
+        return None
+    warnings += left_out[:MOST_TOLD]
+    if len(left_out) > MOST_TOLD:
+        warnings.append(f"{len(left_out) - MOST_TOLD} more metrics of {name} are left out")
+    return found if shown else replace(found, hidden=1)
 
 
 async def _as_kept(root: Path, entries: Sequence[Evaluation]) -> list[Evaluation]:
@@ -186,7 +201,7 @@ async def _as_kept(root: Path, entries: Sequence[Evaluation]) -> list[Evaluation
             continue  # the entry says everything itself
         keys = {row.key for row in rows if row.evaluation_id in of_place}
         for row in rows:
-            if row.key in keys and (root / row.name / EVALUATION).is_file():
+            if row.evaluation_id in of_place or (row.key in keys and row.hidden == REPLACED):
                 found[row.evaluation_id] = replace(row, hidden=1) if _is_hidden_entry(root, row) else row
     return list(found.values())
 

@@ -63,6 +63,21 @@ async def test_a_trial_stands_behind_a_fuller_evaluation_and_says_so(told):
     assert json.loads((await told("evaluation", "show", "d1", "--format", "json")).out)["n"] == 1000
 
 
+@pytest.mark.parametrize("here", ["a", "b", "c"])
+async def test_a_trial_in_another_database_stands_behind_the_fuller_one_from_any_folder(told, tmp_path, here):
+    await solve(told, "d1", "--set", "storage.url=sqlite:///a.db", "--limit", "40", "--record")
+    said = await solve(told, "d1", "--set", "storage.url=sqlite:///b.db", "--limit", "5", "--record")
+    assert "table keeps showing" in said.err
+    (tmp_path / "bench.toml").write_text(f'[storage]\nurl = "sqlite:///{here}.db"\n')
+    [row] = json.loads((await told("evaluation", "table", "--format", "json")).out)["rows"]
+    assert row["doubt"]["3_digit_addition"]["n"] == 40
+    everything = json.loads((await told("evaluation", "list", "--history", "--format", "json")).out)
+    assert [each["n"] for each in everything] == [5, 40]
+    [shown] = json.loads((await told("evaluation", "list", "--format", "json")).out)
+    assert shown["n"] == 40
+    assert json.loads((await told("evaluation", "show", "d1", "--format", "json")).out)["n"] == 40
+
+
 async def test_where_there_is_only_a_trial_it_is_shown(told):
     assert "keeps" not in (await solve(told, "d1", "--sample", "7", "--record")).err
     [row] = json.loads((await told("evaluation", "table", "--format", "json")).out)["rows"]
