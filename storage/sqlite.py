@@ -31,6 +31,7 @@ from .sqlite_file import (
     prepare,
     prepare_to_read,
     quick_check,
+    vacuum,
 )
 from .store import BatchedStore
 
@@ -148,9 +149,9 @@ class SqliteStore(BatchedStore):
         """As `BatchedStore.prune`; the file gives its room back."""
         pruned = await super().prune(before=before, model=model)
         if pruned:
-            vacuum = Patience(diagnose=self._diagnose, busy_wait_s=5.0, full_wait_s=0.0)
+            patiently = Patience(diagnose=self._diagnose, busy_wait_s=5.0, full_wait_s=0.0)
             with suppress(StorageError):  # others are at work: what is stored next takes the room
-                await vacuum(lambda: self._writing.run(lambda connection: connection.execute("VACUUM").fetchall()))
+                await patiently(lambda: self._writing.run(vacuum))
         return pruned
 
     # Connections ------------------------------------------------------------------------------------------------

@@ -113,9 +113,9 @@ async def test_a_new_file_has_the_settings_that_were_measured(tmp_path: Path) ->
     assert found == [8192, "wal", APPLICATION_ID]
     assert ask(path, "PRAGMA user_version") == [(len(migrations()),)]
     async with open_store(path) as store:
-        names = ("synchronous", "busy_timeout", "foreign_keys", "journal_size_limit", "cell_size_check")
+        names = ("synchronous", "busy_timeout", "foreign_keys", "journal_size_limit", "cell_size_check", "temp_store")
         values = await store._writing.run(lambda c: [c.execute(f"PRAGMA {name}").fetchone()[0] for name in names])
-    assert values == [2, 50, 1, 64 << 20, 1]
+    assert values == [2, 50, 1, 64 << 20, 1, 2]
 
 
 async def test_every_table_and_column_is_in_the_documentation(tmp_path: Path) -> None:
