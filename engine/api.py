@@ -48,6 +48,7 @@ from engine.providers import Providers
 from engine.records import Outcome, RunRecord, TaskResult
 from engine.report import RunReport, report
 from engine.run import do_run
+from engine.settings import MADE_UP
 from engine.stream import TaskStream
 from engine.watch import Watched, watched
 
@@ -324,7 +325,8 @@ class Engine:
         metrics = await run_metrics(known.prepared.solver, self.store, record, selection, tally)
         found = known.desk.calls.sender.refusals.found(known.model.model)
         adapted = [each.says for each in found]
-        made = report(record, selection, tally, progress, metrics=metrics, adapted=adapted)
+        made_up = known.desk.provider.kind in MADE_UP
+        made = report(record, selection, tally, progress, metrics=metrics, adapted=adapted, made_up=made_up)
         if known.prepared.order.record and (mode.record_partial or tally.finished >= selection.size):
             finished = FinishedRun(
                 report=made,

@@ -47,6 +47,8 @@ class RunReport:
     cost_usd: float | None
     uncached_cost_usd: float | None
     duration_s: float
+    made_up: bool = False
+    """Whether the provider is simulated or recorded: costs are at its prices, and nothing was paid."""
     latency: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
     """Seconds of calls made in this process, by part: n, mean and percentiles."""
     faults: Mapping[str, int] = field(default_factory=dict)
@@ -112,6 +114,7 @@ class RunReport:
             "output_tokens": self.output_tokens,
             "cost_usd": self.cost_usd,
             "uncached_cost_usd": self.uncached_cost_usd,
+            "made_up": self.made_up,
             "duration_s": round(self.duration_s, 3),
             "latency": {name: dict(each) for name, each in self.latency.items()},
             "faults": dict(self.faults),
@@ -131,6 +134,7 @@ def report(
     *,
     metrics: Mapping[str, Any],
     adapted: Sequence[str] = (),
+    made_up: bool = False,
 ) -> RunReport:
     """The report of a run from what the store holds of it."""
     n = selection.size
@@ -161,6 +165,7 @@ def report(
         output_tokens=tally.output_tokens,
         cost_usd=progress.cost_usd,
         uncached_cost_usd=tally.uncached_cost_usd,
+        made_up=made_up,
         duration_s=progress.elapsed_s,
         latency=progress.meter.latency(),
         faults=dict(progress.meter.faults),

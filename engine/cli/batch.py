@@ -52,7 +52,8 @@ def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, 
         )
     if solver:
         if target.endswith(TOML):
-            raise UsageError(f"{target!r} is a batch, and {solver!r} is too much", hint=f"write engine run {target}")
+            hint = f"write engine run {target}; a switch takes true or false"
+            raise UsageError(f"{target!r} is a batch, and {solver!r} is too much", hint=hint)
         _check_for_misspelt_flags(solver, options)
         bench = _changed(project_bench(flags.set_), flags)
         return Batch(bench, _direct_orders(target, solver, flags, options), Path.cwd())
@@ -137,7 +138,7 @@ def _direct_orders(target: str, solver: str, flags: RunFlags, options: Mapping[s
             tags=flags.tag,
             api_key_env=flags.api_key_env,
             check_compatibility=flags.check_compatibility,
-            record=flags.record or flags.record_partial,
+            record=_recorded(flags, otherwise=False),
         )
         for model in dict.fromkeys(flags.model)
     )
@@ -156,12 +157,23 @@ def _orders(bench: Bench, flags: RunFlags, places: _Places) -> Sequence[Order]:
             name=each.name,
             api_key_env=flags.api_key_env,
             check_compatibility=flags.check_compatibility,
-            record=each.record or flags.record or flags.record_partial,
+            record=_recorded(flags, otherwise=each.record),
             places=places.of(number),
         )
         for number, each in enumerate(bench.benchmark)
         for model in (dict.fromkeys(flags.model) or each.models)
     ]
+
+
+def _recorded(flags: RunFlags, *, otherwise: bool) -> bool:
+    """Whether the run becomes an evaluation: what the flags say, else what the file does.
+
+    Raises:
+        UsageError: the flags say both.
+    """
+    if flags.record_partial and flags.record is False:
+        raise UsageError("--record-partial records, and --record false does not", hint="give one of them")
+    return flags.record_partial or (otherwise if flags.record is None else flags.record)
 
 
 def _choice(flags: RunFlags, limit: int | None, sample: int | None, seed: int, repeats: int) -> Choice:

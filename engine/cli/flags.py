@@ -130,8 +130,8 @@ class RunFlags:
     fail_under: Annotated[float | None, _value(ENOUGH, _score)] = None
     """A score below this percentage ends with exit code 1."""
 
-    record: Annotated[bool, _flag(KEPT)] = False
-    """Keep each complete run as an evaluation."""
+    record: Annotated[bool | None, _flag(KEPT)] = None
+    """Keep each complete run as an evaluation; false where bench.toml does and this run shall not."""
     overwrite: Annotated[bool, _flag(KEPT)] = False
     """With --record: replace the newest evaluation of the same key."""
     record_partial: Annotated[bool, _flag(KEPT)] = False

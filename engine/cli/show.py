@@ -88,9 +88,12 @@ def interval_line(report: RunReport) -> str:
 
 def cost_line(report: RunReport) -> str:
     """What was paid now and as if nothing had been stored, requests, tokens and time."""
-    paid, whole = usd(report.cost_usd), usd(report.uncached_cost_usd)
+    now, whole = usd(report.cost_usd), usd(report.uncached_cost_usd)
+    cost = f"{now} paid now, {whole} uncached"
+    if report.made_up:
+        cost = f"nothing paid (at its prices {now} now, {whole} uncached)"
     return (
-        f"{paid} paid now, {whole} uncached · {counted(report.requests, 'request')} · {report.cached} cached · "
+        f"{cost} · {counted(report.requests, 'request')} · {report.cached} cached · "
         f"{tokens(report.input_tokens, report.output_tokens)} · {report.duration_s:.1f} s"
     )
 

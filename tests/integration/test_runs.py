@@ -273,3 +273,53 @@ async def test_pruning_is_asked_for_twice_keeps_scores_and_lets_a_later_run_buy_
         assert server.stats.requests == 40
         forced = await engine(*words, "--force", cwd=tmp_path)
     assert (forced.runs[0]["passed"], server.stats.requests) == (40, 80)
+
+
+RECORDS = """
+[[benchmark]]
+dataset = "data.jsonl"
+solver = "TemplateSolver"
+models = ["simulated::calculator"]
+options = {prompt = "{input}", target = "{output}", scorer = "number"}
+record = true
+[models."simulated::calculator"]
+prices = {input = 10.0, output = 10.0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "is_kept"),
+    [
+        ((), True),
+        (("--record",), True),
+        (("--record", "false"), False),
+        (("--record=false",), False),
+        (("--no-record",), False),
+        (("--norecord",), False),
+    ],
+    ids=lambda each: None if isinstance(each, bool) else " ".join(each) or "-",
+)
+async def test_a_flag_switches_off_what_the_file_records_and_made_up_answers_are_not_paid(tmp_path, words, is_kept):
+    rows(tmp_path / "data.jsonl", sums(3))
+    (tmp_path / "bench.toml").write_text(RECORDS)
+    ended = await engine("run", "bench.toml", *words, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert ("recorded as" in ended.out) == is_kept
+    assert "nothing paid (at its prices $0.00" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--record", "maybe"), "a switch takes true or false"),
+        (("--record=maybe",), "it takes true or false"),
+        (("--no-record", "--record-partial"), "give one of them"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else " ".join(each),
+)
+async def test_a_switch_that_says_neither_or_both_is_told(tmp_path, words, says):
+    rows(tmp_path / "data.jsonl", sums(3))
+    (tmp_path / "bench.toml").write_text(RECORDS)
+    ended = await engine("run", "bench.toml", *words, cwd=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
