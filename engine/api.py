@@ -35,7 +35,7 @@ from engine.errors import (
 from engine.evaluations.figures import renaming
 from engine.evaluations.load import stands_behind
 from engine.evaluations.record import FinishedRun, record_run
-from engine.events import Event, RunEnded, RunStarted, StoreTrouble, TaskEnded
+from engine.events import BuysAgain, Event, RunEnded, RunStarted, StoreTrouble, TaskEnded
 from engine.forecast import Forecast
 from engine.load import built_in
 from engine.metrics import run_metrics
@@ -295,6 +295,8 @@ class Engine:
         for each in opened:
             self.progress.append(each.run.progress)
             self._tell(RunStarted(each.known.record, each.run.progress.tasks, each.run.progress.reused))
+            if each.earlier is not None:
+                self._tell(BuysAgain(each.known.record, each.earlier))
         for each in opened if not (mode.offline or mode.regrade) else ():
             if len(each.remaining):  # a run that is all there sends nothing, not even this
                 self._affordable(each)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.calls.gate import Change
+from engine.forecast import Earlier
 from engine.providers import Adapted, Uncounted
 from engine.records import RunRecord, TaskResult
 from engine.report import RunReport
@@ -17,6 +18,14 @@ class RunStarted:
     record: RunRecord
     tasks: int
     reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuysAgain:
+    """A run is about to buy what an earlier generation of it has; see `engine.opening.Mode.generation`."""
+
+    record: RunRecord
+    earlier: Earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +57,4 @@ class StoreTrouble:
     message: str
 
 
-Event = RunStarted | TaskEnded | RunEnded | Change | Adapted | Uncounted | Stalled | StoreTrouble
+Event = RunStarted | BuysAgain | TaskEnded | RunEnded | Change | Adapted | Uncounted | Stalled | StoreTrouble

@@ -10,6 +10,23 @@ from engine.records import RunRecord, Tally, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """An earlier generation of a run, in which `tasks` of those that are still to do have their outcome."""
+
+    run_id: str
+    generation: int
+    tasks: int
+
+    def sentence(self, name: str) -> str:
+        """What a run is about to buy again, and how not to."""
+        those = "1 task" if self.tasks == 1 else f"{self.tasks} tasks"
+        return (
+            f"{name}: {those} to do were done before --force, in run {self.run_id}, and will be bought again; "
+            f"--generation {self.generation} goes on with that run"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """Tasks of a run, of which `remaining` are to be done; calls, cost and duration are estimates for those.
 
@@ -21,6 +38,8 @@ class Forecast:
     model: str
     tasks: int
     remaining: int
+    earlier: Earlier | None = None
+    """The earlier generation that has most of what remains, where one has some of it."""
     sends: bool = True
     """Whether calls may be made; without them, what is stored is scored."""
     basis: int = 0
@@ -44,6 +63,7 @@ class Forecast:
             "tasks": self.tasks,
             "stored": self.tasks - self.remaining,
             "remaining": self.remaining,
+            "stored_earlier": self.earlier.tasks if self.earlier else 0,
             "calls": self.calls,
             "cost_usd": self.cost_usd,
             "duration_s": self.duration_s,

@@ -19,7 +19,8 @@ from engine.calls.meter import Meter
 from engine.calls.prices import Price
 from engine.calls.sender import Line
 from engine.config import Bench, Provider
-from engine.forecast import Forecast, forecast
+from engine.errors import UsageError
+from engine.forecast import Earlier, Forecast, forecast
 from engine.models import ModelName
 from engine.ports import Store
 from engine.prepare import Order, Prepared, prepare
@@ -46,6 +47,8 @@ class Mode:
     offline: bool = False
     overwrite: bool = False
     """Whether a recorded evaluation replaces the newest of its key; without, it is the next revision."""
+    generation: int | None = None
+    """Which generation to go on with; the newest without. `force` opens a new one."""
     record_partial: bool = False
     """Whether runs with tasks that have no outcome are recorded, too, and marked."""
 
@@ -89,6 +92,8 @@ class Opened:
     known: Known
     run: Run
     remaining: plan.Remaining
+    earlier: Earlier | None
+    """The earlier generation that has most of what remains, where one has some of it."""
 
 
 class Opener:
@@ -126,7 +131,7 @@ class Opener:
                 for name, each in others.items()
             }
         newest = await self._store.newest_run(plan.scope(parts))
-        generation = (newest["generation"] if newest else 0) + (1 if mode.force and newest else 0)
+        generation = _generation(mode, newest["generation"] if newest else None)
         return Known(
             prepared=prepared,
             model=asked.model,
@@ -179,7 +184,7 @@ class Opener:
             lanes=known.desk.lanes,
             ended=ended,
         )
-        return Opened(known=known, run=run, remaining=remaining)
+        return Opened(known=known, run=run, remaining=remaining, earlier=await self._earlier(known, mode, remaining))
 
     async def forecast(self, known: Known, mode: Mode) -> Forecast:
         """What the run would still do; nothing is stored."""
@@ -193,7 +198,7 @@ class Opener:
             if before.counted:
                 task_s = await self._task_s(other["run_id"])
                 break
-        return forecast(
+        found = forecast(
             record,
             known.prepared.order.model,
             tasks=reused + len(remaining),
@@ -204,6 +209,23 @@ class Opener:
             task_s=task_s,
             open_tasks=_open_tasks(known.desk),
         )
+        return replace(found, earlier=await self._earlier(known, mode, remaining))
+
+    async def _earlier(self, known: Known, mode: Mode, remaining: plan.Remaining) -> Earlier | None:
+        """The earlier generation that has most of what remains; None where none has any, or nothing is bought."""
+        record, found = known.record, None
+        if not record.generation or mode.force or mode.offline or mode.regrade or not len(remaining):
+            return None
+        for other in await self._store.find_runs(benchmark=record.benchmark, limit=MOST_RUNS_COMPARED):
+            if other["identity"] != record.identity or other["generation"] >= record.generation:
+                continue
+            less = remaining.copy()
+            async for chunk in self._store.finished(other["run_id"]):
+                less.mark((index, repeat) for index, repeat, outcome in chunk if outcome in SCORED)
+            tasks = len(remaining) - len(less)
+            if tasks > (found.tasks if found else 0):
+                found = Earlier(run_id=other["run_id"], generation=other["generation"], tasks=tasks)
+        return found
 
     async def _task_s(self, run_id: str) -> float | None:
         """How long a task was open on average, of the first that made requests; None where none did."""
@@ -293,6 +315,22 @@ class Opener:
             return found[0] if found else None
 
         return find() if configured is not None else await anyio.to_thread.run_sync(find)
+
+
+def _generation(mode: Mode, newest: int | None) -> int:
+    """The generation that is meant; `newest` is that of the scope, None where there is none.
+
+    Raises:
+        UsageError: there is no such generation, or a new one is asked for as well.
+    """
+    if mode.generation is None:
+        return 0 if newest is None else newest + mode.force
+    if mode.force:
+        raise UsageError("--force opens a new generation, and --generation goes on with one", hint="give one of them")
+    if not 0 <= mode.generation <= (newest or 0):
+        there = "none is stored" if newest is None else f"there are 0 to {newest}"
+        raise UsageError(f"generation is {mode.generation}: {there}", hint="each --force opens one")
+    return mode.generation
 
 
 def _open_tasks(desk: Desk) -> int:

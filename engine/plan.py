@@ -121,6 +121,12 @@ class Remaining:
                 bits[place >> 3] |= 1 << (place & 7)
                 self.done += 1
 
+    def copy(self) -> Remaining:
+        """The same tasks, to be marked apart from these."""
+        made = Remaining(self._selection)
+        made._done, made.done = bytearray(self._done), self.done
+        return made
+
     def others(self) -> Remaining:
         """The tasks of the selection that need nothing more here, as those that remain."""
         turned = Remaining(self._selection)

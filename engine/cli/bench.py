@@ -186,6 +186,9 @@ async def _plan(batch: Batch, flags: RunFlags, wanted: Wanted | None) -> int:
             forecasts = await engine.forecast_orders(batch.orders, mode=flags.mode)
     for forecast in forecasts:
         print(json.dumps({"event": "plan", **forecast.as_dict()}) if flags.json else forecast.sentence())
+        if forecast.earlier is not None:
+            name = f"{forecast.record.benchmark} × {forecast.model}"
+            print(f"warning: {forecast.earlier.sentence(name)}", file=sys.stderr)
         if wanted is not None:
             _show_power(forecast, wanted, as_json=flags.json)
     if not flags.json:

@@ -108,6 +108,8 @@ class RunFlags:
 
     force: Annotated[bool, _flag(STORED)] = False
     """Buy everything anew; the history is kept."""
+    generation: Annotated[int | None, _value(STORED, _whole)] = None
+    """Go on with this generation of a run that was forced; 0 is the first, the newest without."""
     retry_errors: Annotated[bool, _flag(STORED)] = False
     """Do errored tasks again, also of a run that has ended, and no others."""
     regrade: Annotated[bool, _flag(STORED)] = False
@@ -150,6 +152,7 @@ class RunFlags:
         """How to treat what is stored."""
         return Mode(
             force=self.force,
+            generation=self.generation,
             retry_errors=self.retry_errors,
             regrade=self.regrade,
             offline=self.offline,

@@ -15,7 +15,7 @@ from engine.api import Engine
 from engine.calls.gate import Change
 from engine.cli.listing import plain
 from engine.errors import StorageError
-from engine.events import Event, RunEnded, RunStarted, Stalled, StoreTrouble, TaskEnded
+from engine.events import BuysAgain, Event, RunEnded, RunStarted, Stalled, StoreTrouble, TaskEnded
 from engine.providers import Adapted, Uncounted
 from engine.records import Outcome
 
@@ -130,6 +130,9 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
             tasks=event.tasks,
             reused=event.reused,
         )
+    elif isinstance(event, BuysAgain):
+        name = f"{event.record.benchmark} × {event.record.model}"
+        log.warning(event.earlier.sentence(name))
     elif isinstance(event, RunEnded):
         report = event.report
         log.info(

@@ -323,3 +323,28 @@ async def test_a_switch_that_says_neither_or_both_is_told(tmp_path, words, says)
     ended = await engine("run", "bench.toml", *words, cwd=tmp_path)
     assert (ended.code, ended.out) == (2, "")
     assert says in ended.err
+
+
+async def test_what_an_earlier_generation_has_is_told_before_it_is_bought_again_and_can_be_gone_on_with(data, tmp_path):
+    async with scripted(adds) as (server, _):
+        words = ("run", data, *SUM, "--model", f"{server.base_url}::m")
+        await engine(*words, "--limit", 30, cwd=tmp_path)
+        forced = await engine(*words, "--limit", 5, "--force", cwd=tmp_path)
+        assert "will be bought again" not in forced.err, "that is what was asked for"
+        planned = await engine("plan", *words[1:], "--limit", 30, cwd=tmp_path)
+        told = await engine("plan", *words[1:], "--limit", 30, "--json", cwd=tmp_path)
+        before = server.stats.requests
+        back = await engine(*words, "--limit", 30, "--generation", 0, "--json", cwd=tmp_path)
+        assert server.stats.requests == before == 35
+        again = await engine(*words, "--limit", 30, "--json", cwd=tmp_path)
+        both = await engine(*words, "--force", "--generation", 0, cwd=tmp_path)
+        beyond = await engine(*words, "--generation", 2, cwd=tmp_path)
+    assert back.runs[0]["cached"] == 30
+    for ended in (planned, again):
+        assert "25 tasks to do were done before --force, in run r" in ended.err
+        assert "--generation 0 goes on with that run" in ended.err
+    assert json.loads(told.out.splitlines()[-1])["stored_earlier"] == 25
+    assert again.runs[0]["requests"] == 25
+    assert (both.code, beyond.code) == (2, 2)
+    assert "give one of them" in both.err
+    assert "there are 0 to 1" in beyond.err
