@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import sys
+from collections.abc import Hashable, Sequence
 from contextlib import AsyncExitStack
 from json import dumps
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.evaluations.compare import Comparison, Gate, compare_all, compare_ru
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
 from engine.evaluations.pairing import Subject
+from engine.evaluations.text import to_csv
 from engine.statistics import Table, wilson
 
 SHOWN_DATA = 20
@@ -134,7 +136,9 @@ def _show(made: Comparison, form: str) -> None:
         print(dumps(made.as_dict(), ensure_ascii=False))
         return
     if form == "csv":
-        print_rows(_HEAD, [_row(made)], form)
+        print(_csv([made]))
+        for warning in made.warnings:
+            _warn(warning, form)
         return
     first, second = (plain(name) for name in made.names)
     print(f"{made.result.n} shared data")
@@ -154,10 +158,22 @@ def _show(made: Comparison, form: str) -> None:
         more = f" and {len(data) - SHOWN_DATA} more" if len(data) > SHOWN_DATA else ""
         print(f"{len(data)} {name}: " + ", ".join(plain(str(each)) for each in data[:SHOWN_DATA]) + more)
     for warning in made.warnings:
-        print(f"warning: {plain(warning)}")
+        _warn(warning, form)
 
 
-_HEAD = ("A", "B", "n", "A %", "B %", "difference", "95 % low", "95 % high", "p", "verdict")
+def _warn(text: str, form: str) -> None:
+    """Beside a table or Markdown on stdout; where a program reads that, on stderr."""
+    print(f"warning: {plain(text)}", file=sys.stderr if form == "csv" else sys.stdout)
+
+
+_HEAD = ("A", "B", "n", "A %", "B %", "B - A, points", "95 % low", "95 % high", "p", "verdict")
+_FIGURES = ("n", "a", "b", "difference", "ci_low", "ci_high", "test", "p_value", "minimum_detectable", "verdict")
+
+
+def _csv(made: Sequence[Comparison]) -> str:
+    """A row for each pair, with the names and the fractions of JSON."""
+    rows = ([*each.names, *(each.as_dict()[name] for name in _FIGURES)] for each in made)
+    return to_csv(("a_name", "b_name", *_FIGURES), rows)
 
 
 def _show_all(made: list[Comparison], form: str) -> None:
@@ -165,9 +181,12 @@ def _show_all(made: list[Comparison], form: str) -> None:
         pairs = [{"a_name": each.names[0], "b_name": each.names[1], **each.as_dict()} for each in made]
         print(dumps({"correction": "holm", "pairs": pairs}, ensure_ascii=False))
         return
-    print_rows(_HEAD, [_row(each) for each in made], form)
+    if form == "csv":
+        print(_csv(made))
+    else:
+        print_rows(_HEAD, [_row(each) for each in made], form)
     for warning in dict.fromkeys(f"{' and '.join(each.names)}: {text}" for each in made for text in each.warnings):
-        print(f"warning: {plain(warning)}")
+        _warn(warning, form)
 
 
 def _row(made: Comparison) -> tuple[str, ...]:

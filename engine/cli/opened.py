@@ -13,7 +13,7 @@ import anyio
 
 from engine.environment import read_environment
 from engine.errors import UsageError
-from engine.evaluations.cells import csv_cell, plain
+from engine.evaluations.cells import plain
 from engine.evaluations.elsewhere import holds, kept_place, opened_at
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import Loaded, load
@@ -93,7 +93,7 @@ def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]], form: str) ->
     """Rows of text in one of the formats but JSON."""
     safe = [[plain(cell) for cell in row] for row in rows]
     if form == "csv":
-        print(to_csv(head, ([csv_cell(cell) for cell in row] for row in safe)))
+        print(to_csv(head, safe))
     elif form == "md":
         print(markdown(head, safe))
     else:
