@@ -17,6 +17,7 @@ from engine.errors import UsageError
 from engine.evaluations.cells import figure, plain, with_doubt
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore, Metric
 from engine.evaluations.load import resolve
+from engine.evaluations.names import told_apart
 from engine.evaluations.table import Table, build_table, require_metric
 from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text
 from engine.evaluations.view import View
@@ -126,20 +127,21 @@ def list_(*, hidden: Flag = False, history: Flag = False, format: str = "table")
 
     async def work(store: EvaluationStore | None, home: Path) -> None:
         found = await loaded(store, home, hidden=hidden or history, history=history)
-        head = ("id", "model", "score %", "benchmark", "agent", "date", "tags", "entry")
+        names = told_apart([each.about for each in found.evaluations])
+        head = ("id", "model", "score %", "agent", "date", "benchmark", "tags", "entry")
         rows = [
             (
-                *(each.evaluation_id, each.model, _score(each), each.benchmark),
-                *(each.about.get("agent", ""), _date(each), ", ".join(each.tags), each.name),
+                *(each.evaluation_id, model, _score(each), agent),
+                *(_date(each), each.benchmark, ", ".join(each.tags), each.name),
             )
-            for each in found.evaluations
+            for each, (model, agent) in zip(found.evaluations, names, strict=True)
         ]
         if format == "json":
             print(json.dumps([each.as_dict() for each in found.evaluations], ensure_ascii=False))
         elif not rows and format == "table":
             print(NOTHING + (f"; {found.hidden} hidden: --hidden shows them" if found.hidden else ""))
         else:
-            print_rows(head, rows, format)
+            print_rows(head, rows, format, uncut=("id", "score %", "date"))
 
     return run(work)
 
@@ -175,8 +177,9 @@ def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = Fa
             print(table_text(made, View()))
             return
         head = ("rank", "model", "agent", f"{name} %" if made.is_percent(name) else name, "date", "id")
-        rows = [_ranked(each) for each in ranked]
-        print_rows(head, rows, format)
+        names = told_apart([each.evaluation.about for each in ranked])
+        rows = [_ranked(each, name) for each, name in zip(ranked, names, strict=True)]
+        print_rows(head, rows, format, uncut=("rank", head[3], "id"))
 
     return run(work)
 
@@ -267,10 +270,9 @@ def _score(each: Evaluation) -> str:
     return with_doubt(main, each.lost) if main is not None else ""
 
 
-def _ranked(each: Ranked) -> tuple[str, ...]:
+def _ranked(each: Ranked, names: tuple[str, str]) -> tuple[str, ...]:
     found = each.evaluation
-    agent, shown = found.about.get("agent", ""), with_doubt(each.metric, found.lost)
-    return each.rank, found.model, agent, shown, _date(found), found.evaluation_id
+    return each.rank, *names, with_doubt(each.metric, found.lost), _date(found), found.evaluation_id
 
 
 def _unit(unit: str) -> str:

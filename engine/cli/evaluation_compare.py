@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from json import dumps
 from pathlib import Path
@@ -15,7 +15,7 @@ from engine.cli.opened import holding, loaded, print_rows, require_format, run
 from engine.errors import UsageError
 from engine.evaluations.cells import plain
 from engine.evaluations.clusters import groups_of
-from engine.evaluations.compare import Comparison, Gate, compare_all, compare_runs
+from engine.evaluations.compare import Comparison, Gate, compare_all, compare_runs, labels
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import resolve
 from engine.evaluations.pairing import Subject
@@ -98,12 +98,12 @@ async def _runs(
 ) -> tuple[list[Subject], list[str]]:
     """The run of each text, or what was recorded of it, and how it is called."""
     runs: list[Subject] = []
-    models: list[str] = []
+    abouts: list[Mapping[str, str]] = []
     for text in texts:
         row = await store.run(text) if store is not None else None
         if row is not None:
             runs.append(Subject(run_id=text, store=store))
-            models.append(str(row["agent"] or row["model"]))
+            abouts.append({name: str(row[name] or "") for name in ("model", "agent", "provider")})
             continue
         found = resolve(everything, text)
         if not found.run_id:
@@ -112,9 +112,8 @@ async def _runs(
         if kept_in is None:
             raise UsageError(f"{found.name!r} came without its run, and there is no database here", hint="run it here")
         runs.append(Subject(run_id=found.run_id, selection=found.selection, store=kept_in))
-        models.append(found.about.get("agent") or found.model)
-    same = {model for model in models if models.count(model) > 1}
-    return runs, [f"{m} ({r.run_id})" if m in same else m for m, r in zip(models, runs, strict=True)]
+        abouts.append(found.about)
+    return runs, labels(abouts, [each.run_id for each in runs])
 
 
 def _groups(everything: tuple[Evaluation, ...], run: Subject, home: Path, field: str) -> dict[int | str, Hashable]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from engine.evaluations.cells import plain
 from engine.evaluations.elsewhere import holds, kept_place, opened_at
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.load import Loaded, load
-from engine.evaluations.text import columns_that_fit, grid, markdown, to_csv
+from engine.evaluations.text import columns_that_fit, grid, markdown, rows_text, to_csv
 from engine.load import built_in
 
 BENCH = "bench.toml"
@@ -89,13 +89,15 @@ async def loaded(store: EvaluationStore | None, home: Path, *, hidden: bool = Fa
     return found
 
 
-def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> None:
-    """Rows of text in one of the formats but JSON."""
+def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]], form: str, *, uncut: Collection[str] = ()) -> None:
+    """Rows of text in one of the formats but JSON; on a terminal the columns of `uncut` are there whole in any case."""
     safe = [[plain(cell) for cell in row] for row in rows]
     if form == "csv":
         print(to_csv(head, safe))
     elif form == "md":
         print(markdown(head, safe))
+    elif uncut:
+        print(rows_text(head, safe, uncut=uncut, limit=terminal_width()))
     else:
         limit = terminal_width()
         fit = columns_that_fit(len(head), limit)

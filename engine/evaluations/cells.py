@@ -81,4 +81,4 @@ def cell_text(cell: Cell | None) -> str:
 def column_text(row: Row, name: str) -> str:
     """What stands in a column of a row, metric or not."""
     cell = row.cells.get(name)
-    return cell_text(cell) if cell is not None else plain(row.text(name) or "")
+    return cell_text(cell) if cell is not None else plain(row.shown(name))

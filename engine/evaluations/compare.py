@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from engine.errors import UsageError
 from engine.evaluations.evaluation import EvaluationStore
+from engine.evaluations.names import told_apart
 from engine.evaluations.pairing import Pairs, Subject, pair
 from engine.statistics import PairedResult, Table, compare_paired, holm
 
@@ -125,8 +126,8 @@ async def compare_runs(
     stores = [store if each.store is None else cast("EvaluationStore", each.store) for each in subjects]
     runs = [await _run(where, each.run_id) for where, each in zip(stores, subjects, strict=True)]
     pairs = await pair(stores, runs[0], runs[1], selections=[each.selection for each in subjects])
-    found = names or (_label(runs[0], runs[1]), _label(runs[1], runs[0]))
-    return _compared(pairs, found, max_regression, _groups(pairs, groups), seed)
+    first_name, second_name = names or labels(runs, [each.run_id for each in subjects])
+    return _compared(pairs, (first_name, second_name), max_regression, _groups(pairs, groups), seed)
 
 
 async def compare_all(
@@ -203,6 +204,8 @@ async def _run(store: EvaluationStore, run_id: str) -> Mapping[str, Any]:
     return run
 
 
-def _label(run: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    name = str(run["agent"] or run["model"])
-    return name if name != str(other["agent"] or other["model"]) else f"{name} ({run['run_id']})"
+def labels(abouts: Sequence[Mapping[str, Any]], run_ids: Sequence[str]) -> list[str]:
+    """What to call each run: its agent or its model, with the provider where that tells two apart, else with its id."""
+    names = told_apart([{name: str(value or "") for name, value in dict(about).items()} for about in abouts])
+    called = [agent or model for model, agent in names]
+    return [f"{n} ({i})" if called.count(n) > 1 else n for n, i in zip(called, run_ids, strict=True)]

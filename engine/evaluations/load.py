@@ -102,6 +102,8 @@ async def stands_behind(store: EvaluationStore, made: Evaluation, *, home: Path)
 def resolve(evaluations: Sequence[Evaluation], text: str) -> Evaluation:
     """The evaluation that an id, a unique beginning of one, `latest`, an entry or a model's name stands for.
 
+    A model's name is `name`, or `provider::name` where several have it.
+
     Args:
         evaluations: newest first; a key stands for its newest revision.
         text: what somebody wrote.
@@ -119,7 +121,9 @@ def resolve(evaluations: Sequence[Evaluation], text: str) -> Evaluation:
     if named:
         return named[0]
     starting = [each for each in evaluations if each.evaluation_id.startswith(text)]
-    found = starting if len(text) >= PREFIX_LENGTH and starting else _foremost([e for e in current if text == e.model])
+    found = (
+        starting if len(text) >= PREFIX_LENGTH and starting else _foremost([e for e in current if text in _called(e)])
+    )
     if len(found) == 1:
         return found[0]
     if found:
@@ -135,7 +139,12 @@ def resolve(evaluations: Sequence[Evaluation], text: str) -> Evaluation:
 
 
 def _near(current: Sequence[Evaluation], text: str) -> str:
-    return near(text, {name for each in current for name in (each.model, each.key) if name})
+    return near(text, {name for each in current for name in (*_called(each), each.key) if name})
+
+
+def _called(each: Evaluation) -> tuple[str, str]:
+    """The names of its model: alone, and at its provider."""
+    return each.model, f"{each.about.get('provider', '')}::{each.model}"
 
 
 async def _from_store(store: EvaluationStore, warnings: list[str]) -> Iterator[Evaluation]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 from engine.records import RunRecord
@@ -24,6 +24,27 @@ def about_run(run: RunRecord) -> dict[str, str]:
         namespace, agent, version = parts[-3:]
     found = {"agent": agent, "model": run.model, "namespace": namespace, "version": version, "provider": run.provider}
     return {name: value for name, value in found.items() if value}
+
+
+def told_apart(abouts: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+    """What to call the model and the agent of each, in their order, so that no two things have one name.
+
+    A model that is there from several providers is `provider::model`; an agent of which several are there is
+    `namespace/name/version`. All others are called by their name.
+    """
+    things: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    pairs = [(about.get("model", ""), about.get("agent", "")) for about in abouts]
+    origins = [tuple(about.get(name, "") for name in ("provider", "namespace", "version")) for about in abouts]
+    for pair, origin in zip(pairs, origins, strict=True):
+        things.setdefault(pair, set()).add(origin)
+    names = []
+    for (model, agent), (provider, namespace, version) in zip(pairs, origins, strict=True):
+        others = things[model, agent]
+        served = provider and model and len({each[0] for each in others}) > 1
+        several = agent and len({each[1:] for each in others}) > 1
+        full = "/".join(filter(None, (namespace, agent, version)))
+        names.append((f"{provider}::{model}" if served else model, full if several else agent))
+    return names
 
 
 def entry_key(evaluation_name: str, about: Mapping[str, str], *, partial: bool = False) -> str:

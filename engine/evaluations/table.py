@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -15,6 +15,7 @@ from engine.errors import UsageError
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, NO_SCORES, Evaluation, Metric
 from engine.evaluations.filter import names_in, parse_filter
 from engine.evaluations.load import Loaded
+from engine.evaluations.names import told_apart
 from engine.evaluations.view import View
 
 BASE_COLUMNS = ("model", "agent")
@@ -43,6 +44,8 @@ class Row:
     key: tuple[str, ...]
     evaluations: tuple[Evaluation, ...]
     cells: Mapping[str, Cell]
+    names: tuple[str, str] = ("", "")
+    """Model and agent as people are shown them: with provider, or namespace and version, where others have the name."""
 
     @property
     def tags(self) -> frozenset[str]:
@@ -72,6 +75,11 @@ class Row:
             value = self.number(name)
             return "" if value is None else str(value)
         return str(getattr(newest, name)) if name in ORIGIN_COLUMNS else None
+
+    def shown(self, name: str) -> str:
+        """The column of this name as people see it, and tell two rows apart by."""
+        called = dict(zip(BASE_COLUMNS, self.names, strict=True)).get(name)
+        return called or self.text(name) or ""
 
     def texts(self) -> str:
         """All columns that are text, a line each."""
@@ -127,7 +135,7 @@ def build_table(loaded: Loaded, view: View) -> Table:
     return Table(
         columns=(*fixed, *shown),
         fixed=len(fixed),
-        rows=tuple(_sorted(rows, view.sort, known)),
+        rows=tuple(_named(_sorted(rows, view.sort, known), (*fixed, *shown))),
         metrics=tuple(metrics),
         hidden=loaded.hidden,
         filtered=len(everything) - len(rows),
@@ -176,6 +184,14 @@ def _rows(evaluations: Sequence[Evaluation], view: View) -> Iterator[Row]:
                 cells.setdefault(metric.name, Cell(metric, each))
         if used:
             yield Row(key, tuple(used), cells)
+
+
+def _named(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[Row]:
+    """The rows, those that would look like another one with names of their own; columns may tell them apart too."""
+    if set(KEY_COLUMNS) <= set(columns):
+        return iter(rows)
+    names = told_apart([dict(zip(KEY_COLUMNS, row.key, strict=True)) for row in rows])
+    return (replace(row, names=each) for row, each in zip(rows, names, strict=True))
 
 
 def _wanted(metric: Metric, evaluation: Evaluation, view: View) -> bool:

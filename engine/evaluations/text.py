@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from engine.evaluations.cells import column_text, csv_cell, plain, shortened, width
@@ -57,6 +57,31 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]], *, limit: int | Non
     middle = "├" + "┼".join(lines) + "┤"
     body = [line(row) for row in rows]
     return "\n".join(["┌" + "┬".join(lines) + "┐", line(head), middle, *body, "└" + "┴".join(lines) + "┘"])
+
+
+def rows_text(head: Sequence[str], rows: Sequence[Sequence[str]], *, uncut: Collection[str], limit: int | None) -> str:
+    """A box around rows, without the columns that are empty; where it does not fit, some are cut or left out.
+
+    Those of `uncut` never are: where not even they have room side by side, each row is a block of lines. The
+    others get what room is left, in their order.
+    """
+    filled = {name: i for i, name in enumerate(head) if name in uncut or any(row[i] for row in rows)}
+    natural = {name: max(width(line[i]) for line in (head, *rows)) for name, i in filled.items()}
+    if limit is not None:
+        room = limit - 1 - sum(natural[name] + 3 for name in natural if name in uncut)
+        if room < 0:
+            return "\n\n".join("\n".join(f"{name}: {row[i]}" for name, i in filled.items() if row[i]) for row in rows)
+        for name in [name for name in natural if name not in uncut]:
+            if room - 3 < min(natural[name], LEAST_KEY_WIDTH):
+                del natural[name]
+            else:
+                natural[name] = min(natural[name], room - 3)
+                room -= natural[name] + 3
+    kept = [filled[name] for name in natural]
+    cut = [[_fitted(line[i], natural[head[i]]) for i in kept] for line in (head, *rows)]
+    left_out = [name for name in filled if name not in natural]
+    note = [f"{', '.join(left_out)} left out: a wider terminal, or --format csv, has room"] if left_out else []
+    return "\n".join([grid(cut[0], cut[1:]), *note])
 
 
 def columns_that_fit(count: int, limit: int | None) -> int:
@@ -187,7 +212,7 @@ def _csv_values(row: Row, columns: Sequence[str], metrics: set[str]) -> Iterator
     for name in columns:
         cell = row.cells.get(name)
         if name not in metrics:
-            yield row.number(name) if name in ("n", "lost") else row.text(name) or ""
+            yield row.number(name) if name in ("n", "lost") else row.shown(name)
         elif cell is None:
             yield from ("", "", "", "", "")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,10 +13,10 @@ from engine.errors import UsageError
 from engine.evaluations.cells import csv_cell, plain, shortened, width
 from engine.evaluations.evaluation import FRACTION, Evaluation, Metric
 from engine.evaluations.load import Loaded, resolve
-from engine.evaluations.names import entry_key, next_version
+from engine.evaluations.names import entry_key, next_version, told_apart
 from engine.evaluations.page import html_page
 from engine.evaluations.table import build_table
-from engine.evaluations.text import csv_text, json_text, markdown_text, table_text
+from engine.evaluations.text import csv_text, json_text, markdown_text, rows_text, table_text
 from engine.evaluations.view import View
 
 
@@ -54,6 +55,39 @@ def test_evaluations_of_one_thing_share_a_row_and_each_figure_has_its_doubt():
     text = table_text(made, View())
     assert "84.10 [10.00, 90.00] n=100 lost=2" in text
     assert "2 of 5 metrics are left out" in text
+
+
+def test_one_model_at_two_providers_is_told_apart_and_json_keeps_its_parts():
+    elsewhere = replace(evaluation(4, "large", metric("gsm8k", 0.8)), about={"model": "large", "provider": "near"})
+    made = build_table(Loaded((elsewhere, *ALL.evaluations)), View())
+    for text in (table_text(made, View()), markdown_text(made, View()), csv_text(made), html_page(made)):
+        assert "near::large" in text
+        assert "fireworks::large" in text
+        assert "fireworks::small" not in text
+    assert [row["model"] for row in json.loads(json_text(made))["rows"]] == ["large", "small", "large"]
+    whole = View(all_key_columns=True)
+    assert "::" not in table_text(build_table(Loaded((elsewhere, NEW)), whole), whole)
+
+
+def test_two_versions_of_an_agent_are_told_apart():
+    abouts = [{"agent": "a", "namespace": "ns", "version": each, "model": "m"} for each in ("1", "2")]
+    assert told_apart(abouts) == [("m", "ns/a/1"), ("m", "ns/a/2")]
+    assert told_apart(abouts[:1] * 2) == [("m", "a"), ("m", "a")]
+
+
+@pytest.mark.parametrize("limit", [None, 80, 64, 50, 20])
+def test_rows_keep_what_matters_whole_and_lose_what_is_empty_or_has_no_room(limit):
+    head = ("id", "model", "score %", "agent", "date", "benchmark", "entry")
+    score = "46.88 [37.20, 56.80] n=96 lost=4"
+    row = ("e0123456789", "simulated::calculator", score, "", "2026-11-26", "3_digit_addition", "x" * 60)
+    text = rows_text(head, [row], uncut=("id", "score %", "date"), limit=limit)
+    for whole in ("e0123456789", score, "2026-11-26"):
+        assert whole in text
+    assert "agent" not in text
+    assert ("simulated::calculator" in text) is (limit is None or limit <= 50)
+    assert ("simulated::" in text) is (limit != 64)
+    assert limit in (None, 20, 50) or all(width(line) <= limit for line in text.splitlines()[:-1])
+    assert ("benchmark, entry left out" in text) is (limit in (64, 80))
 
 
 def test_a_partial_run_never_stands_before_a_whole_one():
@@ -235,6 +269,11 @@ def test_an_evaluation_is_found_by_id_or_name(text):
 
 def test_an_ambiguous_or_unknown_evaluation_is_refused():
     assert resolve(ALL.evaluations, "large") is NEW
+    elsewhere = replace(evaluation(4, "large", metric("gsm8k", 0.8)), about={"model": "large", "provider": "near"})
+    both = (elsewhere, *ALL.evaluations)
+    assert (resolve(both, "near::large"), resolve(both, "fireworks::large")) == (elsewhere, NEW)
+    with pytest.raises(UsageError):
+        resolve(both, "large")
     for text in ("small", "e000", "nobody"):
         with pytest.raises(UsageError):
             resolve(ALL.evaluations, text)

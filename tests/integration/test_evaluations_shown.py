@@ -1,0 +1,51 @@
+"""What commands show of evaluations: to a person, to a spreadsheet and to a program."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from engine.cli.app import run_command_line
+from tests.evaluation_kit import open_store, record
+
+SCORES = [1, 1, 0, 1, None, 0, 1, 1]
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def say(capsys, monkeypatch, tmp_path) -> Say:
+    """`engine evaluation WORDS` on two models, `one` that is right in five of seven tasks, and `two` that always is."""
+    monkeypatch.chdir(tmp_path)
+    home = Path(os.environ["ENGINE_HOME"])
+
+    async def fill() -> None:
+        async with open_store(home / "engine.db") as store:
+            await record(store, "r1", SCORES, home=home, model="one")
+            await record(store, "r2", [1] * 8, home=home, model="two")
+
+    anyio.run(fill)
+
+    def said(*words: str, code: int = 0, err: bool = False) -> str:
+        assert run_command_line(["evaluation", *words]) == code
+        out = capsys.readouterr()
+        return out.err if err else out.out
+
+    return said
+
+
+def test_csv_of_a_comparison_holds_the_figures_of_json_as_numbers(say):
+    alike = json.loads(say("compare", "two", "one", "--format", "json"))
+    [row] = csv.DictReader(io.StringIO(say("compare", "two", "one", "--format", "csv")))
+    assert (row["a_name"], row["b_name"]) == ("two", "one")
+    numbers = ("n", "a", "b", "difference", "ci_low", "ci_high", "p_value", "minimum_detectable")
+    assert {name: float(row[name]) for name in numbers} == {name: alike[name] for name in numbers}
+    assert float(row["difference"]) == -2 / 7
+    pairs = list(csv.DictReader(io.StringIO(say("compare", "one", "two", "latest", "--format", "csv"))))
+    assert [float(each["difference"]) for each in pairs] == [2 / 7, 2 / 7, 0.0]
