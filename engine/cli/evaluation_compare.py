@@ -111,7 +111,9 @@ async def _runs(
         kept_in = await stack.enter_async_context(holding(store, home, found))
         if kept_in is None:
             raise UsageError(f"{found.name!r} came without its run, and there is no database here", hint="run it here")
-        runs.append(Subject(run_id=found.run_id, selection=found.selection, store=kept_in))
+        latency = found.metrics.get(f"{found.details.get('evaluation_name')}/latency_p50_s")
+        latency_s = None if latency is None else latency.value
+        runs.append(Subject(run_id=found.run_id, selection=found.selection, store=kept_in, latency_s=latency_s))
         abouts.append(found.about)
     return runs, labels(abouts, [each.run_id for each in runs])
 
@@ -149,7 +151,9 @@ def _show(made: Comparison, form: str) -> None:
     test = made.result.test.replace("_", " ")
     print(f"difference {100 * made.result.difference:+.2f} points, {bounds}, {test} p = {made.p_value:.4g}")
     print(plain(made.verdict))
-    ratios = {"cost": made.cost_ratio, "time a task takes": made.latency_ratio}
+    ratios = {"cost": made.cost_ratio, "latency of a call": made.latency_ratio}
+    if made.latency_ratio is None:
+        ratios["time a task takes, with its wait for a slot"] = made.task_time_ratio
     known = [f"{name} {ratio:.2f}x" for name, ratio in ratios.items() if ratio is not None]
     if known:
         print("B for each of A: " + ", ".join(known))

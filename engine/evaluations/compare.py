@@ -32,6 +32,8 @@ class Comparison:
     `a` and `b` are the scores on the shared data. `fixed` and `broken` name the data on which the second is
     better and worse: by index, or by id where the runs read different versions of a dataset. `table` is None
     where answers are more than right or wrong. `p_value` is corrected where several pairs were compared.
+    Ratios are the second's for each of the first's, None where unknown: `latency_ratio` of the median seconds of a
+    call, `task_time_ratio` of those of a task, which waits for a slot too.
     """
 
     names: tuple[str, str]
@@ -45,6 +47,7 @@ class Comparison:
     warnings: tuple[str, ...]
     cost_ratio: float | None = None
     latency_ratio: float | None = None
+    task_time_ratio: float | None = None
     gate: Gate | None = None
     margin: float = 0.0
 
@@ -127,7 +130,9 @@ async def compare_runs(
     runs = [await _run(where, each.run_id) for where, each in zip(stores, subjects, strict=True)]
     pairs = await pair(stores, runs[0], runs[1], selections=[each.selection for each in subjects])
     first_name, second_name = names or labels(runs, [each.run_id for each in subjects])
-    return _compared(pairs, (first_name, second_name), max_regression, _groups(pairs, groups), seed)
+    made = _compared(pairs, (first_name, second_name), max_regression, _groups(pairs, groups), seed)
+    before, after = (each.latency_s for each in subjects)
+    return replace(made, latency_ratio=after / before) if before and after else made
 
 
 async def compare_all(
@@ -181,7 +186,7 @@ def _compared(
         p_value=result.p_value,
         warnings=pairs.warnings,
         cost_ratio=pairs.cost_ratio,
-        latency_ratio=pairs.latency_ratio,
+        task_time_ratio=pairs.task_time_ratio,
         gate=None if max_regression is None else gate(result, max_regression),
         margin=max_regression or 0.0,
     )

@@ -23,12 +23,14 @@ LONGEST = 80
 class Subject:
     """A stored run, or the part of it that was recorded: only tasks in `selection`, or all where that is None.
 
-    `store` is where it is; None is the store that the others are in.
+    `store` is where it is; None is the store that the others are in. `latency_s` is the median of its calls,
+    from sending the request to the end of the reply, where it is known.
     """
 
     run_id: str
     selection: Selection | None = None
     store: Store | None = None
+    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +80,11 @@ class Pairs:
         return sum(known[1]) / sum(known[0])
 
     @property
-    def latency_ratio(self) -> float | None:
-        """The median seconds of a task of the second for each of the first; over tasks that used no stored call."""
+    def task_time_ratio(self) -> float | None:
+        """The median seconds of a task of the second for each of the first; over tasks that used no stored call.
+
+        A task also waits for a slot, so that a low ceiling of requests in flight looks slow.
+        """
         sides = [[e.duration_s for e in side if e.duration_s is not None] for side in (self.first, self.second)]
         if not all(sides) or not median(sides[0]):
             return None

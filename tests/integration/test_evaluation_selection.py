@@ -48,6 +48,22 @@ async def test_a_recorded_trial_is_compared_as_it_was_recorded_whatever_its_run_
     assert json.loads((await told("evaluation", "compare", first["run_id"], "d1", "--format", "json")).out)["n"] == 20
 
 
+async def test_an_endpoint_with_a_low_ceiling_is_compared_by_its_calls_and_not_by_our_queue(told):
+    for name, ceiling in (("wide", 40), ("narrow", 1)):
+        await told(
+            *(*ADDING, "--model", f"{name}::d1", "--limit", "40", "--record"),
+            *("--set", f"providers.{name}.kind=simulated", "--set", f"providers.{name}.latency_s=0.02"),
+            *("--set", f"providers.{name}.max_concurrent={ceiling}", "--set", f"providers.{name}.seed={ceiling}"),
+        )
+    [line] = [
+        each
+        for each in (await told("evaluation", "compare", "wide::d1", "narrow::d1")).out.splitlines()
+        if each.startswith("B for each of A")
+    ]
+    assert "time a task takes" not in line
+    assert float(line.rpartition("latency of a call ")[2].removesuffix("x")) < 4  # tasks wait 20 times as long
+
+
 async def test_a_trial_stands_behind_a_fuller_evaluation_and_says_so(told):
     await solve(told, "d1", "--limit", "40", "--record")
     said = (await solve(told, "d1", "--limit", "5", "--record")).err

@@ -11,6 +11,7 @@ from scipy import stats
 
 from engine.errors import UsageError
 from engine.evaluations.compare import Gate, compare_all, compare_runs
+from engine.evaluations.pairing import Subject
 from tests.evaluation_kit import open_store, put_run
 
 FIRST = [1, 1, 1, 0, 0, 1, 1, 0, 1, 1]
@@ -138,7 +139,9 @@ async def test_cost_and_time_are_told_as_ratios(store):
     await put_run(store, "a", FIRST, model="one")
     await put_run(store, "b", SECOND, model="two")
     made = await compare_runs(store, "a", "b")
-    assert (made.cost_ratio, made.latency_ratio) == (pytest.approx(1.0), 1.0)
+    assert (made.cost_ratio, made.task_time_ratio, made.latency_ratio) == (pytest.approx(1.0), 1.0, None)
+    known = [Subject(run_id="a", latency_s=0.5), Subject(run_id="b", latency_s=1.0)]
+    assert (await compare_runs(store, *known)).latency_ratio == 2.0
 
 
 async def test_two_recorded_models_on_gsm8k_compare_as_independent_computations_do(store, shared_data: Path):
