@@ -173,7 +173,14 @@ class Opener:
             before=await self._store.tally(run_id, prepared.selection) if reused else Tally(),
         )
         again = mode.again(status)
-        stream = TaskStream(run_id=run_id, dataset=prepared.rows, remaining=remaining, store=self._store, again=again)
+        stream = TaskStream(
+            run_id=run_id,
+            dataset=prepared.rows,
+            remaining=remaining,
+            store=self._store,
+            again=again,
+            broke=progress.broke,
+        )
         open_tasks = max(1, min(_open_tasks(known.desk), len(remaining)))
         run = Run(
             setting=self._setting(known, mode, progress.meter, open_tasks),

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from engine.calls.meter import Meter
-from engine.errors import CallError
+from engine.errors import CallError, DatasetError, StorageError
 from engine.records import Outcome, Tally, TaskResult
 
 FEW_TASKS = 10
@@ -55,6 +55,14 @@ class Progress:
             self.values += result.score
             self.squares += result.score * result.score
             self.fractional += 0.0 < result.score < 1.0
+
+    def broke(self, error: DatasetError) -> bool:
+        """The dataset can be read no further; whether that ends a run that has sent something, and is kept."""
+        if not self.requests:
+            return False
+        hint = f"what was done is kept; with the rows as they were, the same command goes on ({error.hint})"
+        self.meter.halt = StorageError(f"the dataset can be read no further: {error.message}", hint=hint)
+        return True
 
     @property
     def requests(self) -> int:

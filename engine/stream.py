@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import islice
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import anyio
 import anyio.to_thread
 
+from engine.errors import DatasetError
 from engine.plan import Remaining
 from engine.ports import Dataset, Store
 from engine.records import TaskKey
@@ -38,14 +39,32 @@ class TaskStream:
     """
 
     def __init__(
-        self, *, run_id: str, dataset: Dataset, remaining: Remaining, store: Store, again: frozenset[str] = frozenset()
+        self,
+        *,
+        run_id: str,
+        dataset: Dataset,
+        remaining: Remaining,
+        store: Store,
+        again: frozenset[str] = frozenset(),
+        broke: Callable[[DatasetError], bool] | None = None,
     ) -> None:
+        """Nothing is read or claimed yet.
+
+        Args:
+            run_id: the run that the tasks are of.
+            dataset: where the rows are.
+            remaining: the tasks that are to be done.
+            store: where tasks are claimed.
+            again: outcomes of tasks that are done once more.
+            broke: hears that the dataset can be read no further; True ends the stream softly, else it raises.
+        """
         self.run_id = run_id
         self.exhausted = False
         self._dataset = dataset
         self._remaining = remaining
         self._store = store
         self._again = again
+        self._broke = broke
         self._ready: deque[Task] = deque()
         self._rows, self._read_all = self._open(), False
         self._size = ROWS_A_READ
@@ -57,7 +76,19 @@ class TaskStream:
         """The next task, ours alone; None when there are no more.
 
         Who sees that few are left gets more, while the others take what is there.
+
+        Raises:
+            DatasetError: the dataset can be read no further.
         """
+        try:
+            return await self._next()
+        except DatasetError as error:
+            if self._broke is None or not self._broke(error):
+                raise
+            await self.stop()  # what is in flight ends, and is kept
+            return None
+
+    async def _next(self) -> Task | None:
         while not self._ready or (self._runs_low and not self._lock.locked()):
             async with self._lock:
                 if self.exhausted and not self._ready:

@@ -128,3 +128,28 @@ async def test_a_parameter_that_is_refused_is_left_out_once_and_said_aloud(tmp_p
     assert server.stats.requests <= 50 + 4
     assert "max_completion_tokens" in " ".join(run["adapted"])
     assert "request adapted" in ended.err
+
+
+async def test_a_dataset_that_changes_during_a_run_ends_it_with_all_that_was_bought_kept(tmp_path):
+    file = rows(tmp_path / "sums.jsonl", sums(2000))
+    whole = file.read_text()
+
+    def answer(request):
+        if server.stats.requests == 100:
+            file.write_text("".join(whole.splitlines(keepends=True)[:50]))
+        return Answer(texts=[adds(request)], finish_reasons=["stop"], delay_s=0.005)
+
+    async with scripted(answer) as (server, _):
+        words = ("run", "sums.jsonl", *SUM, "--model", f"{server.base_url}::m", "--max_concurrent", 8)
+        ended = await engine(*words, "--json", cwd=tmp_path)
+        sent = server.stats.requests
+        file.write_text(whole)
+        again = await engine(*words, "--json", cwd=tmp_path)
+    (run,) = ended.runs
+    print(f"{sent} requests when it changed, {run['passed']} kept, exit code {ended.code}")
+    assert ended.code == 5, ended.err
+    assert sent < 2000
+    assert (run["passed"], run["errored"]) == (sent, 0)
+    assert "the dataset can be read no further" in ended.err
+    assert f"stopped: {sent}/2000 done and kept\nresume: python -m engine run sums.jsonl" in ended.err
+    assert (again.code, again.runs[0]["passed"], server.stats.requests) == (0, 2000, 2000)
