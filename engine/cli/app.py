@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,9 +15,10 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from engine import __version__
 from engine.cli.argv import normalise
 from engine.cli.usage import explained
-from engine.errors import EngineError
+from engine.errors import EngineError, StorageError
 
 USAGE_EXIT = 2
+CANNOT_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 RUNNING = Group("Run", sort_key=1)
 RESULTS = Group("Results", sort_key=2)
@@ -175,15 +177,23 @@ def run_command_line(words: Sequence[str]) -> int:
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - a defect of ours: one line for the user, the rest with -v
-        if verbose:
-            traceback.print_exc()
-        what = f"unexpected {type(error).__name__}: {error}"
-        return _fail(what, "run again with -v and report what it prints", "defect", 1, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - a full disk, or a defect of ours: one line, the rest with -v
+        return _unforeseen(error, verbose=verbose, as_json=as_json)
     return result if isinstance(result, int) else 0
 
 
-def _fail(message: str, hint: str, code: str, exit_code: int, *, as_json: bool) -> int:
+def _unforeseen(error: Exception, *, verbose: bool, as_json: bool) -> int:
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE and error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what waits there is not tried again
+        what = f"results cannot be written to stdout: {error.strerror}"
+        return _fail(what, "what was stored is kept; write elsewhere", StorageError.code, StorageError.exit_code)
+    if verbose:
+        traceback.print_exc()
+    what = f"unexpected {type(error).__name__}: {error}"
+    return _fail(what, "run again with -v and report what it prints", "defect", 1, as_json=as_json)
+
+
+def _fail(message: str, hint: str, code: str, exit_code: int, *, as_json: bool = False) -> int:
     text = f"error: {message}" + (f"\n  hint: {hint}" if hint else "")
     print(text, file=sys.stderr)
     if as_json:

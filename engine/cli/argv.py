@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import PurePath
 
 OF_RUN = frozenset(
     {
@@ -67,3 +69,14 @@ def normalise(words: Sequence[str]) -> list[str]:
         else:
             result.append(word)
     return result
+
+
+def resume_line(argv: Sequence[str], *, began: bool = True) -> str:
+    """`resume: engine run ...`, which goes on with the run that this command line began; empty where it begins none."""
+    words = normalise(argv[1:])
+    if words[:1] != ["run"] and words[:2] != ["benchmark", "run"]:
+        return ""
+    typed = ["engine"] if PurePath(argv[0]).name == "engine" else ["python", "-m", "engine"]
+    # Forced again, it would begin again; a plain run goes on with what was forced.
+    kept = [word for word in words if not (began and word.partition("=")[0] == "--force")]
+    return f"resume: {shlex.join([*typed, *kept])}"

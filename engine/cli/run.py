@@ -5,12 +5,10 @@ from __future__ import annotations
 import gc
 import json
 import os
-import shlex
 import signal
 import sys
 import threading
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
@@ -18,7 +16,7 @@ from cyclopts import Parameter
 
 from engine.api import Engine
 from engine.calls.meter import Histogram
-from engine.cli.argv import normalise
+from engine.cli.argv import resume_line
 from engine.cli.bars import shown
 from engine.cli.batch import Batch, read_batch
 from engine.cli.flags import RunFlags
@@ -65,7 +63,12 @@ def run(
 
 def _end_soon(code: int) -> None:
     """End this process in a few seconds whatever a solver does, in a thread or on the loop; what is durable stays."""
-    timer = threading.Timer(ABORT_S, os._exit, (code,))
+
+    def leave() -> None:
+        os.write(2, f"interrupted: what was done is kept\n{resume_line(sys.argv)}\n".encode())
+        os._exit(code)
+
+    timer = threading.Timer(ABORT_S, leave)
     timer.daemon = True
     timer.start()
 
@@ -80,8 +83,14 @@ def run_loop(main: Any) -> int:
     try:
         import uvloop  # noqa: F401
     except ImportError:
-        return int(anyio.run(main))
-    return int(anyio.run(main, backend_options={"use_uvloop": True}))
+        options = {}
+    else:
+        options = {"use_uvloop": True}
+    try:
+        return int(anyio.run(main, backend_options=options))
+    except KeyboardInterrupt as stop:
+        stop.args = ("began",)  # for the line that resumes: what was forced need not be forced again
+        raise
 
 
 @dataclass(slots=True)
@@ -186,12 +195,8 @@ class _Ending:
         return "\n".join(f"not good: {line}" for line in lines)
 
     def _resume_line(self) -> str:
-        typed = ["engine"] if Path(sys.argv[0]).name == "engine" else ["python", "-m", "engine"]
-        # Forced again, it would begin again; a plain run goes on with what was forced.
-        words = [word for word in normalise(sys.argv[1:]) if word.partition("=")[0] != "--force"]
-        command = shlex.join([*typed, *words])
         state = f"{self.done}/{self.tasks} done and kept"
-        return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\nresume: {command}"
+        return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\n{resume_line(sys.argv)}"
 
 
 def _tell_what_is_left(report: RunReport) -> None:

@@ -282,3 +282,21 @@ async def test_a_process_that_is_stopped_while_it_holds_the_file_is_waited_for_a
     assert ended.code == 0
     assert ended.runs[0]["passed"] == requests == 300, "nothing is lost, and nothing is bought twice"
     assert stopped_at < 300
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("what", ["run", "table"])
+async def test_results_that_cannot_be_printed_are_told_in_one_line(tmp_path, what):
+    words = ("run", rows(tmp_path / "sums.jsonl", sums(3)), *SUM, "--model", "simulated::m")
+    typed = words if what == "run" else ("evaluation", "table")
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        done = await anyio.run_process(
+            command(*typed), cwd=tmp_path, env=environment(tmp_path / "home"), check=False, stdout=full
+        )
+    finally:
+        os.close(full)
+    (said,) = (line for line in done.stderr.decode().splitlines() if line.startswith("error: "))
+    assert done.returncode == 5
+    assert said == "error: results cannot be written to stdout: No space left on device"
+    assert "Traceback" not in done.stderr.decode()

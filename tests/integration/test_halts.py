@@ -146,7 +146,6 @@ async def test_a_dataset_that_changes_during_a_run_ends_it_with_all_that_was_bou
         file.write_text(whole)
         again = await engine(*words, "--json", cwd=tmp_path)
     (run,) = ended.runs
-    print(f"{sent} requests when it changed, {run['passed']} kept, exit code {ended.code}")
     assert ended.code == 5, ended.err
     assert sent < 2000
     assert (run["passed"], run["errored"]) == (sent, 0)

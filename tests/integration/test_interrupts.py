@@ -160,4 +160,69 @@ async def test_an_interrupt_before_anything_began_is_one_word(tmp_path, command)
     bench = "[[benchmark]]\ndataset = 'sums.jsonl'\nsolver = 'stops.py'\nmodels = ['simulated::m']\n"
     (tmp_path / "bench.toml").write_text(bench)
     ended = await engine(command, "bench.toml", cwd=tmp_path)
-    assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
+    resume = "resume: python -m engine run bench.toml\n" if command == "run" else ""
+    assert (ended.code, ended.out, ended.err) == (130, "", f"interrupted\n{resume}")
+
+
+STUCK = """
+import time
+from pathlib import Path
+
+Path("reading").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_run_that_is_stopped_before_it_began_says_how_to_go_on(tmp_path, number, code):
+    rows(tmp_path / "sums.jsonl", sums(2))
+    (tmp_path / "stuck.py").write_text(STUCK)
+    words = ("run", "sums.jsonl", "stuck.py", "--model", "simulated::m", "--lmit", 3)  # looked at before anything else
+    async with engine_running(*words, cwd=tmp_path) as process:
+        await until((tmp_path / "reading").exists)
+        process.send_signal(number)
+        with anyio.fail_after(20):
+            await process.wait()
+        err = (await process.stderr.receive()).decode()
+    assert process.returncode == code
+    assert err == "interrupted\nresume: python -m engine run sums.jsonl stuck.py --model simulated::m --lmit 3\n"
+
+
+SPINS = """
+import time
+from pathlib import Path
+
+from engine import SolverStrategy
+
+
+class Spins(SolverStrategy):
+    def __init__(self, dataset_ref, model="", agent=""):
+        super().__init__(model, agent)
+
+    def evaluation_name(self):
+        return "spins"
+
+    def compatible_datasets(self):
+        return ["*"]
+
+    def solve(self, datum):
+        Path("solving").touch()
+        time.sleep(60)
+        return True
+"""
+
+
+async def test_an_abort_that_a_solver_holds_up_still_says_how_to_go_on(tmp_path):
+    rows(tmp_path / "sums.jsonl", sums(2))
+    (tmp_path / "spins.py").write_text(SPINS)
+    words = ("run", "sums.jsonl", "spins.py", "--model", "simulated::m")
+    async with engine_running(*words, cwd=tmp_path) as process:
+        await until((tmp_path / "solving").exists)
+        process.send_signal(signal.SIGINT)
+        err = (await process.stderr.receive()).decode()
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(20):
+            await process.wait()
+        err += (await process.stderr.receive()).decode()
+    assert process.returncode == 130
+    assert "resume: python -m engine run sums.jsonl spins.py --model simulated::m" in err
