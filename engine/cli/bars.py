@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from math import ceil, floor
 from typing import TYPE_CHECKING, TextIO
 
 import anyio
@@ -85,7 +86,7 @@ def bars(runs: Sequence[Progress], *, width: int, ascii_only: bool = False) -> l
         if sum(columns.values()) + len(GAP) * len(columns) > room and key in columns:
             del columns[key]
     said = sum(columns.values()) + len(GAP) * len(columns)
-    names = _names(chosen, room=width - said)
+    names = _names(chosen, room=width - said - SHORTEST_BAR - len(GAP))
     least = max(1, min(SHORTEST_NAME, width - said))
     name_width = min(max(map(cell_len, names), default=1), max(least, width - said - SHORTEST_BAR - len(GAP)))
     bar_width = min(LONGEST_BAR, width - said - name_width - len(GAP))
@@ -145,7 +146,8 @@ def state(progress: Progress) -> dict[str, str]:
     parts = {"done": f"{progress.done}/{progress.tasks}"}
     found = score_interval(tally, 1)
     if tally.score is not None and found is not None:
-        parts["score"] = f"{100 * tally.score:.1f} ±{50 * (found.high - found.low):.1f}"
+        low, high = floor(100 * found.low), ceil(100 * found.high)  # in whole points, none of it cut off
+        parts["score"] = f"{100 * tally.score:.1f} ({low}-{high})"
     parts["errors"] = counted(tally.outcomes.get(Outcome.ERRORED, 0), "error")
     parts["cached"] = f"{progress.reused + progress.without_request} cached"
     whole = progress.cost_forecast

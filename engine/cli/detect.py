@@ -30,19 +30,24 @@ class Wanted:
         """Check that all are shares of a hundred.
 
         Raises:
-            UsageError: one of them is not between 0 and 100.
+            UsageError: one of them is not between 0 and 100, or there are fewer data to differ on than the difference.
         """
         for name in ("detect", "score", "discordant", "power"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 100:
                 raise UsageError(f"--{name} is {value!r}", hint="it must be between 0 and 100")
+        if self.discordant is not None and self.detect > self.discordant:
+            raise UsageError(
+                f"--detect {self.detect:g} is more than --discordant {self.discordant:g}",
+                hint="two runs are no further apart than the share of data on which they differ",
+            )
 
     @property
     def share(self) -> float:
         """The share of data on which the two differ, as a fraction."""
         if self.discordant is not None:
             return self.discordant / 100
-        return 2 * self.score / 100 * (1 - self.score / 100)
+        return max(2 * self.score / 100 * (1 - self.score / 100), self.detect / 100)
 
     @property
     def needed(self) -> int:

@@ -262,6 +262,12 @@ def test_how_many_data_show_a_difference_is_planned_before_it_is_paid(capsys, mo
     said = capsys.readouterr().out
     assert "to show 2 points its 1000 data are too few, it takes 9809; they show 6.3" in said
     assert run_command_line(["plan", "--detect", "0"]) == 2
+    for detect, discordant in (("5", "2"), ("2", "1")):
+        capsys.readouterr()
+        assert run_command_line(["plan", "--detect", detect, "--discordant", discordant]) == 2
+        assert f"--detect {detect} is more than --discordant {discordant}" in capsys.readouterr().err
+    assert run_command_line(["plan", "--detect", "60"]) == 0
+    assert "differ on 60.0 % of the data" in capsys.readouterr().out
 
 
 def test_solutions_are_read_by_the_seeds_status_or_by_outcome(home, capsys, monkeypatch, tmp_path):

@@ -34,7 +34,7 @@ def test_a_wide_terminal_says_all_of_each_run():
         "gsm8k_8shots × fireworks::llama-v3p1-8b-instruct",
         "━━━━━━━━",
         "40/1319",
-        "51.3 ±",
+        "51.3 (36-67)",
         "1 error ",
         " to go",
     ):
@@ -42,6 +42,13 @@ def test_a_wide_terminal_says_all_of_each_run():
     assert "3 in flight" in line  # sent 45, of which 40 were answered and 2 refused
     assert "0 cached" in line
     assert "$0.00" in line
+
+
+def test_an_interval_that_leans_to_one_side_is_shown_by_its_bounds():
+    progress = Progress(run_id="r", benchmark="b", model="m", tasks=10)
+    progress.outcomes.update({Outcome.PASSED: 10})
+    progress.values = progress.squares = 10.0
+    assert "100.0 (72-100)" in bars([progress], width=150)[0].plain
 
 
 @given(st.integers(1, 220), st.lists(st.sampled_from(["a::b", "提供者::模型" * 4, "p::" + "x" * 90]), max_size=12))
