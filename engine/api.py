@@ -82,6 +82,7 @@ class Engine:
         storage: str = "",
         folder: Path | None = None,
         environment: Environment | None = None,
+        read_only: bool = False,
     ) -> None:
         """Nothing happens before `async with`.
 
@@ -90,6 +91,7 @@ class Engine:
             storage: URL of the store, in place of the bench's own.
             folder: what relative paths are relative to; the current folder without.
             environment: keys and home; read from the process and `.env` without.
+            read_only: whether a store that is there is opened to be read alone, so that nothing can be run.
         """
         self.bench = bench or Bench()
         self.folder = folder or Path.cwd()
@@ -99,6 +101,7 @@ class Engine:
         self.draining = False
         self.lag = Histogram()
         """How late the event loop was, in seconds, looked at 20 times a second while runs are open."""
+        self._read_only = read_only
         self._storage = storage or self.bench.storage.url or f"sqlite:///{self.environment.home / 'engine.db'}"
         self._stack = AsyncExitStack()
         self._listeners: list[Callable[[Event], None]] = []
@@ -114,8 +117,7 @@ class Engine:
         """
         url = absolute_url(self._storage, self.folder)
         backend = built_in("storage").backend(url)
-        how = {"on_trouble": self._trouble, "full_wait_s": self.bench.storage.full_wait_s}
-        self.store = await self._stack.enter_async_context(backend.open_store(url, **how))
+        self.store = await self._open(backend, url)
         self._providers = Providers(
             self.bench,
             self.environment,
@@ -129,6 +131,18 @@ class Engine:
         home = self.environment.home
         self._opener = Opener(self.bench, self._providers, self.store, folder=self.folder, home=home)
         return self
+
+    async def _open(self, backend: Any, url: str) -> Store:
+        if self._read_only:
+            try:
+                store: Store = await self._stack.enter_async_context(backend.open_store(url, read_only=True))
+            except StorageError:
+                pass  # not there yet, or of an older schema, which only writing brings up to date
+            else:
+                return store
+        how = {"on_trouble": self._trouble, "full_wait_s": self.bench.storage.full_wait_s}
+        opened: Store = await self._stack.enter_async_context(backend.open_store(url, **how))
+        return opened
 
     async def __aexit__(self, *error: object) -> None:
         """Close endpoints and the store; everything that was finished is durable."""

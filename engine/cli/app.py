@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from engine import __version__
 from engine.cli.argv import normalise
+from engine.cli.place import HELP, without_store
 from engine.cli.usage import explained
 from engine.errors import EngineError, StorageError
 
@@ -79,7 +80,9 @@ def build_app() -> App:
         name="benchmark", help="List stored runs; `benchmark run` is `run`.", group=RUNNING, help_epilogue=""
     )
     benchmark.command("engine.cli.run:run", help="Run benchmarks; the same as `engine run`.", **run)
-    benchmark.command("engine.cli.benchmark:list_", name="list", help="List stored runs, newest first.")
+    benchmark.command(
+        "engine.cli.benchmark:list_", name="list", help="List stored runs, newest first.", help_epilogue=HELP
+    )
     app.command(benchmark)
     new = App(name="new", help="Write a first file of one's own.", group=SETTING_UP, help_epilogue="")
     new.command("engine.cli.new:solver", name="solver", help="Write a solver that runs at once.")
@@ -118,7 +121,7 @@ def _registry() -> App:
 def _cache() -> App:
     """`engine cache`: what is stored."""
     group = App(
-        name="cache", help="What is stored, and why a run is or is not found in it.", group=RESULTS, help_epilogue=""
+        name="cache", help="What is stored, and why a run is or is not found in it.", group=RESULTS, help_epilogue=HELP
     )
     for name, help_ in (
         ("explain", "Say what sets a run apart from stored ones."),
@@ -136,7 +139,7 @@ def _evaluation() -> App:
         name="evaluation",
         help="What was recorded: tables, rankings, comparisons, exports.",
         group=RESULTS,
-        help_epilogue="",
+        help_epilogue=HELP,
     )
     for module, name, attribute, help_ in (
         ("evaluation", "table", "table", "Show the evaluation table."),
@@ -166,7 +169,7 @@ def run_command_line(words: Sequence[str]) -> int:
     verbose = "-v" in words or "--verbose" in words
     as_json = "--json" in words or "--json=true" in words
     try:
-        result = build_app()(words, exit_on_error=False, print_error=False)
+        result = build_app()(without_store(words), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _fail(*explained(error), "usage", USAGE_EXIT, as_json=as_json)

@@ -181,7 +181,7 @@ def show_plan(batch: Batch, flags: RunFlags, wanted: Wanted | None = None) -> in
 
 
 async def _plan(batch: Batch, flags: RunFlags, wanted: Wanted | None) -> int:
-    async with Engine(batch.bench, folder=batch.folder) as engine:
+    async with Engine(batch.bench, folder=batch.folder, read_only=True) as engine:
         with results_only():
             forecasts = await engine.forecast_orders(batch.orders, mode=flags.mode)
     for forecast in forecasts:

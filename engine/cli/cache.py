@@ -17,6 +17,7 @@ from engine.cli.flags import RunFlags, number
 from engine.cli.listing import plain
 from engine.cli.machine import results_only
 from engine.cli.opened import overlooked
+from engine.cli.place import named_store
 from engine.cli.show import counted, tokens, usd
 from engine.errors import UsageError
 
@@ -44,7 +45,7 @@ def explain(
     batch = read_batch(target, solver, flags, options)
 
     async def work() -> None:
-        async with Engine(batch.bench, folder=batch.folder) as engine:
+        async with Engine(batch.bench, storage=named_store(), folder=batch.folder, read_only=True) as engine:
             for order in batch.orders:
                 with results_only():
                     record, found = await engine.explain(order)
@@ -62,7 +63,7 @@ def stats(*, json_: Annotated[bool, Parameter(name="--json", negative=())] = Fal
     """Count what is stored: runs, tasks, completions, tokens, cost, bytes."""
 
     async def work() -> dict[str, Any]:
-        async with Engine(project_bench()) as engine:
+        async with Engine(project_bench(), storage=named_store(), read_only=True) as engine:
             return dict(await engine.store.stats())
 
     found = anyio.run(work)
@@ -88,7 +89,7 @@ def verify() -> int:
     """Check every stored body against its hash; exit code 5 where one does not match."""
 
     async def work() -> list[str]:
-        async with Engine(project_bench()) as engine:
+        async with Engine(project_bench(), storage=named_store(), read_only=True) as engine:
             return list(await engine.store.verify())
 
     broken = anyio.run(work)
@@ -121,7 +122,7 @@ def prune(
     before = time.time() - older_than * DAY_S
 
     async def work() -> dict[str, Any]:
-        async with Engine(project_bench()) as engine:
+        async with Engine(project_bench(), storage=named_store()) as engine:
             found = dict(await engine.store.prunable(before=before, model=model))
             if yes:
                 await engine.store.prune(before=before, model=model)

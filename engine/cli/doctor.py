@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json as encoding
-import os
 import platform
 import sqlite3
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import anyio
@@ -86,11 +86,20 @@ def _versions() -> Finding:
 
 def _home(home: Path) -> Finding:
     folder = next(path for path in (home, *home.parents) if path.exists())
-    if folder.is_dir() and os.access(folder, os.W_OK):
+    if _can_hold(folder):
         state = "" if folder == home else ", made by the first run"
         return Finding(topic="home", text=f"{home}{state}", ok=True, data={"path": str(home)})
     hint = "give it permission, or set ENGINE_HOME to a folder of your own"
     return Finding(topic="home", text=f"{home} cannot be written", ok=False, hint=hint, data={"path": str(home)})
+
+
+def _can_hold(folder: Path) -> bool:
+    """Whether files can be made in the folder: some file systems take none, whoever asks. Nothing is left there."""
+    try:
+        with TemporaryDirectory(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 async def _store(bench: Bench, environment: Environment) -> Finding:

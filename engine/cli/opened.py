@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 
+from engine.cli.place import named_store
 from engine.environment import read_environment
 from engine.errors import UsageError
 from engine.evaluations.cells import plain
@@ -113,7 +114,7 @@ def terminal_width() -> int | None:
 
 def _place(home: Path) -> tuple[str, bool]:
     """The URL of the store, a relative file in it taken from this folder, and whether there can be one."""
-    url = _configured() or f"sqlite:///{home / 'engine.db'}"
+    url = named_store() or _configured() or f"sqlite:///{home / 'engine.db'}"
     head, mark, path = url.partition(":///")
     if not mark:
         return url, True
@@ -123,7 +124,7 @@ def _place(home: Path) -> tuple[str, bool]:
 
 def overlooked() -> str:
     """Of the embedded batch's database, where it lies here and nothing says that it is this folder's; else empty."""
-    if Path(BENCH).is_file() or not Path(SHIPPED_STORE).is_file():
+    if named_store() or Path(BENCH).is_file() or not Path(SHIPPED_STORE).is_file():
         return ""
     what = f"{SHIPPED_STORE} here, of the batch that comes with the engine, is not looked at"
     return f'{what}: there is no {BENCH} with [storage] url = "sqlite:///{SHIPPED_STORE}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -245,6 +246,28 @@ async def test_a_database_that_cannot_be_written_is_refused_before_the_first_req
     assert "check who may write" in ended.err
     assert "Traceback" not in ended.err
     assert endpoint.requests == sent
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+async def test_what_writes_nothing_reads_a_database_that_cannot_be_written(tmp_path, disk, kind):
+    if os.geteuid() == 0 and not _mount(disk):
+        pytest.skip("nothing can be mounted here")
+    async with chaos() as endpoint:
+        await _made(tmp_path, endpoint)
+        _read_only(disk, kind)
+        words = _words(tmp_path, endpoint, 400)
+        plan = await engine("plan", *words[1:], cwd=tmp_path)
+        explained = await engine("cache", "explain", *words[1:], cwd=tmp_path)
+        others = [await engine(*each, cwd=tmp_path) for each in (("cache", "stats"), ("cache", "verify"))]
+        disk.chmod(0o755) if os.geteuid() else None
+    assert [each.code for each in (plan, explained, *others)] == [0] * 4, (plan, explained, others)
+    assert '"basis": 300' in plan.out
+
+
+async def test_a_doctor_tells_a_home_that_cannot_be_made(tmp_path):
+    ended = await engine("doctor", "--json", cwd=tmp_path, ENGINE_HOME="/proc/nowhere")
+    (home,) = (each for each in json.loads(ended.out)["findings"] if each["topic"] == "home")
+    assert (ended.code, home["ok"]) == (5, False)
 
 
 HOLDS = """

@@ -348,3 +348,27 @@ async def test_what_an_earlier_generation_has_is_told_before_it_is_bought_again_
     assert (both.code, beyond.code) == (2, 2)
     assert "give one of them" in both.err
     assert "there are 0 to 1" in beyond.err
+
+
+async def test_commands_that_read_can_be_told_another_store(data, tmp_path):
+    there, here = tmp_path / "there", tmp_path / "here"
+    for folder in (there, here):
+        folder.mkdir()
+    (there / "bench.toml").write_text('[storage]\nurl = "sqlite:///kept.db"\n')
+    words = ("run", data, *SUM, "--model", "simulated::m", "--limit", 3, "--record")
+    assert (await engine(*words, cwd=there)).code == 0
+    for named in ("../there/kept.db", "../there/bench.toml", f"sqlite:///{there / 'kept.db'}"):
+        listed = await engine("benchmark", "list", "--store", named, "--format", "json", cwd=here)
+        assert len(json.loads(listed.out)) == 1, listed
+        counted = await engine("cache", "stats", "--json", f"--store={named}", cwd=here)
+        assert json.loads(counted.out)["tasks"] == 3
+        shown = await engine("evaluation", "list", "--store", named, cwd=here)
+        assert "simulated" in shown.out, shown
+        explained = await engine("cache", "explain", "--store", named, *words[1:-1], cwd=here)
+        assert "stored, and reused by a plain run" in explained.out, explained
+    missing = await engine("cache", "stats", "--store", "nosuch.db", cwd=here)
+    nothing = await engine("cache", "stats", "--store", cwd=here)
+    assert (missing.code, nothing.code) == (2, 2)
+    assert "'nosuch.db': there is no such file" in missing.err
+    assert "--store needs a value" in nothing.err
+    assert not (here / "nosuch.db").exists()
