@@ -298,7 +298,7 @@ def _origin(each: Evaluation) -> list[str]:
         "dataset": f"{each.dataset} {each.subset}  {details.get('dataset_fingerprint', '')}",
         "solver": f"{each.solver} {each.options}  {details.get('solver_source', '')}",
         "sampling": json.dumps(details.get("sampling")),
-        "tasks": f"{each.n}: {outcomes}",
+        "tasks": f"{each.tasks}: {outcomes}",
         "cost": f"{_usd(details, 'paid_usd')} paid, {_usd(details, 'uncached_cost_usd')} uncached",
         "git": " ".join(str(value) for value in (details.get("git") or {}).values()),
         "recorded": _date(each),

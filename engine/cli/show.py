@@ -69,11 +69,11 @@ def final_score(report: RunReport, name: str = "") -> str:
 
 
 def interval_line(report: RunReport) -> str:
-    """The 95 % interval, n, and every way in which tasks did not come to a verdict."""
+    """The 95 % interval, n (the tasks with a score), and every way in which tasks did not come to a verdict."""
     parts = []
     if report.score is not None and report.interval is not None:
         parts.append(f"{percent(report.score)}  95 % interval {interval(report)}")
-    parts.append(f"n {report.n}")
+    parts.append(f"n {report.n}" if report.counted == report.n else f"n {report.counted} of {report.n} tasks")
     parts += [f"{report.outcomes.get(outcome, 0)} {outcome.value}" for outcome in NOT_JUDGED]
     if report.cut:
         parts.append(

@@ -140,14 +140,19 @@ class Evaluation:
         return named or next(scores, None)
 
     @property
+    def tasks(self) -> int | None:
+        """All tasks of the run: `n` and `lost` together; None where the entry does not say."""
+        tasks = self.details.get("n")
+        return tasks if isinstance(tasks, int) else None
+
+    @property
     def n(self) -> int | None:
-        """Tasks of the run; None where the entry does not say."""
-        n = self.details.get("n")
-        return n if isinstance(n, int) else None
+        """Tasks with a score, over which it is the mean; None where the entry does not say."""
+        return None if self.tasks is None else self.tasks - self.lost
 
     @property
     def lost(self) -> int:
-        """Tasks without a score: errored and skipped; they are in `n` and in no figure."""
+        """Tasks without a score: errored and skipped; they are in no figure."""
         outcomes = self.details.get("outcomes")
         return sum(int(outcomes.get(name, 0)) for name in ("errored", "skipped")) if isinstance(outcomes, dict) else 0
 
@@ -186,6 +191,7 @@ class Evaluation:
             "tags": list(self.tags),
             "n": self.n,
             "lost": self.lost,
+            "tasks": self.tasks,
             "details": dict(self.details),
             "metrics": [each.as_dict() for each in self.metrics.values()],
         }

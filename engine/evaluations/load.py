@@ -94,8 +94,8 @@ async def stands_behind(store: EvaluationStore, made: Evaluation, *, home: Path)
     for each in (await load(store, home=home)).evaluations:
         if each.about == made.about and name in each.metrics and each.standing < made.standing:
             unscored, partial, _ = made.standing
-            why = "has no score" if unscored else "is partial" if partial else f"is of {made.n} tasks"
-            return f"{made.name} {why}: the table keeps showing {each.name}, which is of {each.n} tasks"
+            why = "has no score" if unscored else "is partial" if partial else f"is of {made.tasks} tasks"
+            return f"{made.name} {why}: the table keeps showing {each.name}, which is of {each.tasks} tasks"
     return ""
 
 

@@ -19,8 +19,10 @@ from engine.evaluations.names import told_apart
 from engine.evaluations.view import View
 
 BASE_COLUMNS = ("model", "agent")
-ORIGIN_COLUMNS = ("id", "benchmark", "dataset", "subset", "solver", "uploader", "date", "n", "lost", "tags")
+ORIGIN_COLUMNS = ("id", "benchmark", "dataset", "subset", "solver", "uploader", "date", "n", "lost", "tasks", "tags")
 """Columns that can be asked for beside the key and the metrics; they tell of the newest evaluation of a row."""
+COUNTS = frozenset({"n", "lost", "tasks"})
+"""Those that are whole numbers: tasks with a score, without one, and all."""
 MOST_ALIKE = 3
 IMPORTANT = re.compile(r"coding|average|avg")
 
@@ -58,7 +60,7 @@ class Row:
         if cell is not None:
             return cell.metric.value
         newest = self.evaluations[0]
-        return {"n": newest.n, "lost": newest.lost}.get(name)
+        return {"n": newest.n, "lost": newest.lost, "tasks": newest.tasks}.get(name)
 
     def text(self, name: str) -> str | None:
         """The column of this name as text; None where there is none."""
@@ -71,7 +73,7 @@ class Row:
             return datetime.fromtimestamp(newest.created_at, UTC).strftime("%Y-%m-%d")
         if name == "tags":
             return ", ".join(sorted(self.tags))
-        if name in ("n", "lost"):
+        if name in COUNTS:
             value = self.number(name)
             return "" if value is None else str(value)
         return str(getattr(newest, name)) if name in ORIGIN_COLUMNS else None

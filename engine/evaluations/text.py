@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.evaluations.cells import column_text, csv_cell, plain, shortened, width
 from engine.evaluations.evaluation import KEY_COLUMNS
-from engine.evaluations.table import Row, Table
+from engine.evaluations.table import COUNTS, Row, Table
 from engine.evaluations.view import View
 
 FORMATS = ("table", "md", "csv", "json")
@@ -157,7 +157,7 @@ def json_rows(table: Table) -> Iterator[dict[str, Any]]:
         for name in table.columns:
             cell = row.cells.get(name)
             if name not in metrics:
-                found[name] = row.number(name) if name in ("n", "lost") else row.text(name)
+                found[name] = row.number(name) if name in COUNTS else row.text(name)
                 continue
             found[name] = cell.metric.value if cell else None
             if cell is not None:
@@ -212,7 +212,7 @@ def _csv_values(row: Row, columns: Sequence[str], metrics: set[str]) -> Iterator
     for name in columns:
         cell = row.cells.get(name)
         if name not in metrics:
-            yield row.number(name) if name in ("n", "lost") else row.shown(name)
+            yield row.number(name) if name in COUNTS else row.shown(name)
         elif cell is None:
             yield from ("", "", "", "", "")
         else:

@@ -61,7 +61,7 @@ async def test_a_recorded_run_is_an_entry_with_the_seeds_files_and_rows_with_all
     score = again.metrics["adding"]
     assert (score.value, score.n, score.unit, score.higher_is_better) == (5 / 7, 7, "fraction", True)
     assert score.ci_low == pytest.approx(0.3589, abs=1e-4)
-    assert (again.n, again.lost) == (8, 1)
+    assert (again.n, again.lost, again.tasks) == (7, 1, 8)
     assert again.metrics["adding/errored"].value == 1 / 8
     assert again.metrics["adding/cost_usd"].value == pytest.approx(0.08)
     assert again.metrics["adding/cost_per_correct_usd"].value == pytest.approx(0.08 / 5)

@@ -13,7 +13,8 @@ import anyio
 import pytest
 
 from engine.cli.app import run_command_line
-from tests.evaluation_kit import open_store, record
+from engine.cli.show import interval_line
+from tests.evaluation_kit import finish, open_store, put_run, record
 
 SCORES = [1, 1, 0, 1, None, 0, 1, 1]
 Say = Callable[..., str]
@@ -49,3 +50,24 @@ def test_csv_of_a_comparison_holds_the_figures_of_json_as_numbers(say):
     assert float(row["difference"]) == -2 / 7
     pairs = list(csv.DictReader(io.StringIO(say("compare", "one", "two", "latest", "--format", "csv"))))
     assert [float(each["difference"]) for each in pairs] == [2 / 7, 2 / 7, 0.0]
+
+
+async def test_n_beside_a_score_is_what_the_score_is_made_from_in_a_run(tmp_path):
+    async with open_store(tmp_path / "bench.db") as store:
+        lost = await finish(store, await put_run(store, "r1", SCORES))
+        whole = await finish(store, await put_run(store, "r2", [1, 0]))
+        partly = await finish(store, await put_run(store, "r3", [1, 0, ..., ...]))
+    assert "n 7 of 8 tasks" in interval_line(lost.report)
+    assert "· n 2 ·" in interval_line(whole.report)
+    assert "n 2 of 4 tasks" in interval_line(partly.report)
+    assert (lost.report.as_dict()["n"], partly.report.as_dict()["n"]) == (8, 4)  # to which the outcomes sum
+
+
+def test_n_in_a_column_is_what_it_is_in_a_cell(say):
+    wanted = ("table", "--columns", "adding,n,lost,tasks", "--where", "model:one", "--format")
+    [row] = json.loads(say(*wanted, "json"))["rows"]
+    assert (row["n"], row["lost"], row["tasks"], row["doubt"]["adding"]["n"]) == (7, 1, 8, 7)
+    [row] = csv.DictReader(io.StringIO(say(*wanted, "csv")))
+    assert (row["n"], row["lost"], row["tasks"], row["adding:n"]) == ("7", "1", "8", "7")
+    shown = json.loads(say("show", "one", "--format", "json"))
+    assert (shown["n"], shown["lost"], shown["tasks"]) == (7, 1, 8)
