@@ -146,7 +146,7 @@ def _evaluation() -> App:
         ("evaluation", "list", "list_", "List evaluations with their ids."),
         ("evaluation", "metric", "metric", "Rank everything by one metric."),
         ("evaluation", "show", "show", "Show one evaluation with all its metrics."),
-        ("evaluation", "read_solutions", "read_solutions", "Show the solutions of an evaluation."),
+        ("evaluation_solutions", "read_solutions", "read_solutions", "Show the solutions of an evaluation."),
         ("evaluation_compare", "compare", "compare", "Compare evaluations on the data that they share."),
         ("evaluation_compare", "power", "power", "Say how many data show a difference."),
         ("evaluation_change", "tag", "tag", "Add labels, or take them away."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from engine.cli.opened import loaded, print_rows, require_format, run, terminal_width
-from engine.errors import UsageError
 from engine.evaluations.cells import figure, plain, with_doubt
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore, Metric
 from engine.evaluations.load import resolve
@@ -21,15 +20,12 @@ from engine.evaluations.names import told_apart
 from engine.evaluations.table import Table, build_table, require_metric
 from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text
 from engine.evaluations.view import View
-from engine.records import Outcome
 
 if TYPE_CHECKING:
     from engine.evaluations.ranking import Ranked
 
 Flag = Annotated[bool, Parameter(negative=())]
 Labels = Annotated[tuple[str, ...], Parameter(negative=())]
-STATUSES: Mapping[str, bool | None] = {"": None, "true": True, "false": False}
-OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 Sorting = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 
@@ -224,47 +220,6 @@ def _clustered(found: Evaluation, field: str, home: Path) -> tuple[Metric, int]:
     return clustered_score(read(registry_folder(home) / found.name), field)
 
 
-def read_solutions(entry: str, /, *, status: str = "", verbose: Flag = False) -> int:
-    """Show the solutions of an evaluation, one by one; at a terminal Enter shows the next.
-
-    Args:
-        entry: an id, the beginning of one, latest, an entry, or a model's name.
-        status: only those that passed (true) or did not (false), or those with this outcome, as errored.
-        verbose: with what a solver calls verbose.
-    """
-    from engine.data.entries import registry_folder
-    from engine.evaluations.solutions import read_solutions as read
-
-    said = status.lower()
-    if said not in STATUSES and said not in OUTCOMES:
-        raise UsageError(f"--status is {status!r}", hint=f"use true, false, or one of {', '.join(OUTCOMES)}")
-    wanted, outcome = STATUSES.get(said), OUTCOMES.get(said)
-
-    async def work(store: EvaluationStore | None, home: Path) -> None:
-        everything = await loaded(store, home, hidden=True, history=True)
-        found = resolve(everything.evaluations, entry)
-        solutions = read(registry_folder(home) / found.name, status=wanted, outcome=outcome)
-        _show_solutions(list(solutions), said.title() if outcome is None else said, verbose=verbose)
-
-    return run(work)
-
-
-def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: str, *, verbose: bool) -> None:
-    if not solutions:
-        print("No solutions found matching criteria")
-        return
-    asked = f" with status={status}" if status else ""
-    print(f"Found {len(solutions)} solutions{asked}")
-    waits = sys.stdin.isatty() and sys.stdout.isatty()
-    for number, solution in enumerate(solutions, 1):
-        print("-" * 80)
-        print(f"Solution {number}/{len(solutions)}:")
-        for name in ("datum", "status", "info"):
-            print(f"{name}: {_json(_without_verbose(solution.get(name), verbose=verbose))}")
-        if waits and number < len(solutions) and input("Enter for the next, exit to quit: ").strip() == "exit":
-            return
-
-
 def _score(each: Evaluation) -> str:
     main = each.main
     return with_doubt(main, each.lost) if main is not None else ""
@@ -310,18 +265,3 @@ def _origin(each: Evaluation) -> list[str]:
 
 def _usd(details: Mapping[str, Any], name: str) -> str:
     return figure(details.get(name), "usd")
-
-
-def _without_verbose(value: Any, *, verbose: bool) -> Any:
-    if verbose or not isinstance(value, dict):
-        return value
-    return {name: each for name, each in value.items() if name != "verbose"}
-
-
-def _json(value: Any) -> str:
-    return plain_lines(json.dumps(value, indent=4, ensure_ascii=False, default=str))
-
-
-def plain_lines(text: str) -> str:
-    """The text with its lines, each made harmless for a terminal."""
-    return "\n".join(plain(line) for line in text.split("\n"))

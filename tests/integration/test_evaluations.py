@@ -286,7 +286,7 @@ def test_solutions_are_read_by_the_seeds_status_or_by_outcome(home, capsys, monk
     assert found("true") == "Found 5 solutions with status=True"
     assert found("False") == "Found 3 solutions with status=False"
     assert found("failed") == "Found 2 solutions with status=failed"
-    assert found("errored") == "Found 1 solutions with status=errored"
+    assert found("errored") == "Found 1 solution with status=errored"
     assert found("refused") == "No solutions found matching criteria"
     assert run_command_line(["evaluation", "read_solutions", "one", "--status", "wrong"]) == 2
     assert "true, false, or one of passed, failed" in capsys.readouterr().err

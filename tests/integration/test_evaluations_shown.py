@@ -71,3 +71,28 @@ def test_n_in_a_column_is_what_it_is_in_a_cell(say):
     assert (row["n"], row["lost"], row["tasks"], row["adding:n"]) == ("7", "1", "8", "7")
     shown = json.loads(say("show", "one", "--format", "json"))
     assert (shown["n"], shown["lost"], shown["tasks"]) == (7, 1, 8)
+
+
+def test_a_solution_tells_which_task_it_is_what_was_answered_and_what_came_of_it(say):
+    name = json.loads(say("show", "one", "--format", "json"))["name"]
+    file = Path(os.environ["ENGINE_HOME"], "registry", name, "solutions.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[2] |= {"answer": "it is \x1b[31m5\u202e", "datum_id": "q2", "repeat": 1}
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = say("read_solutions", "one", "--status", "false")
+    assert found.startswith("Found 3 solutions with status=False")
+    first = found.split("-" * 80)[1].splitlines()
+    assert first[2:5] == ["datum_index: 2", 'datum_id: "q2"', "repeat: 1"]
+    for said in (
+        "status: false",
+        "info: null",
+        'outcome: "failed"',
+        "score: 0.0",
+        'answer: "it is \\u001b[31m5\\u202e"',
+    ):
+        assert said in first
+    assert "\x1b" not in found
+    assert "\u202e" not in found
+    [errored] = say("read_solutions", "one", "--status", "errored").split("-" * 80)[1:]
+    assert "answer" not in errored.replace('"answer"', "")
+    assert say("read_solutions", "one", "--status", "errored").startswith("Found 1 solution with status=errored")
