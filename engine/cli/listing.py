@@ -11,6 +11,8 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any
 
+from engine.evaluations.cells import joins_emoji
+
 ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Categories of characters that steer a terminal, turn text around or cannot be seen."""
 GAP = "  "
@@ -21,7 +23,8 @@ SPACE = re.compile(r"\s+")
 
 def plain(text: str) -> str:
     r"""The text in one line, with what would act on a terminal shown as `\x1b`."""
-    return "".join(_escaped(character) for character in SPACE.sub(" ", text).strip())
+    line = SPACE.sub(" ", text).strip()
+    return "".join(each if joins_emoji(line, place) else _escaped(each) for place, each in enumerate(line))
 
 
 def plain_json(value: Any) -> str:

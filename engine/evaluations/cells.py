@@ -9,13 +9,25 @@ from engine.evaluations.evaluation import COUNT, FRACTION, SECONDS, TOKENS, USD,
 from engine.evaluations.table import Cell, Row
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+JOINER, PICTURE = "\u200d", "\ufe0f"
+"""What joins two emoji, and what says that a letter is to be drawn as one."""
+JOINED_TO = frozenset({PICTURE, *map(chr, range(0x1F3FB, 0x1F400))})
+"""What may stand between an emoji and its joiner: that mark, and colours of skin."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 SMALLEST_USD = 0.01
 
 
 def plain(text: str) -> str:
-    """The text on one line, with what a terminal would obey written out."""
-    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    """The text on one line, with what a terminal would obey written out; emoji that are one picture stay one."""
+    return CONTROL.sub(lambda found: found[0] if joins_emoji(text, found.start()) else repr(found[0])[1:-1], text)
+
+
+def joins_emoji(text: str, place: int) -> bool:
+    """Whether a joiner stands there between two emoji: it makes one picture of them, and elsewhere cannot be seen."""
+    if text[place] != JOINER or not 0 < place < len(text) - 1:
+        return False
+    before, after = text[place - 1], text[place + 1]
+    return (before in JOINED_TO or unicodedata.category(before) == "So") and unicodedata.category(after) == "So"
 
 
 def csv_cell(text: str) -> str:
@@ -31,8 +43,15 @@ def width(text: str) -> int:
     """Columns of a terminal that the text takes."""
     if text.isascii():
         return len(text)
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+    taken, before = 0, ""
+    for letter in text:
+        if letter == PICTURE:
+            taken += taken > 0 and unicodedata.east_asian_width(before) not in "WF"
+        elif JOINER not in (before, letter) and not (before and letter in JOINED_TO):
+            nothing = unicodedata.category(letter) in ("Mn", "Me")
+            taken += 0 if nothing else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        before = letter
+    return taken
 
 
 def shortened(name: str, longest: int) -> str:

@@ -8,7 +8,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 
+from engine.cli.listing import plain as listed
 from engine.errors import UsageError
 from engine.evaluations.cells import csv_cell, plain, shortened, width
 from engine.evaluations.evaluation import FRACTION, Evaluation, Metric
@@ -237,6 +239,29 @@ def test_hostile_names_reach_neither_terminal_nor_page():
     assert "<script>alert" not in page + marks
     assert "\\|b" in marks
     assert plain("a\nb") == "a\\nb"
+
+
+@pytest.mark.parametrize("shown", [plain, listed])
+def test_an_emoji_of_several_letters_stays_one_and_its_joiner_hides_nothing_elsewhere(shown):
+    for whole in ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u2764\ufe0f\u200d\U0001f525"):
+        assert shown(f"model {whole}") == f"model {whole}"
+    assert shown("\U0001f9d1\U0001f3fd\u200d\U0001f4bb") == "\U0001f9d1\U0001f3fd\u200d\U0001f4bb"
+    for hidden in (
+        "a\u200db",
+        "\u200d",
+        "\U0001f468\u200d",
+        "\U0001f468\u200da",
+        "\u200d\U0001f468",
+        "a\u200d\U0001f468",
+    ):
+        assert shown(hidden) == hidden.replace("\u200d", "\\u200d")
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f468\u200d\U0001f469", "\u2764\ufe0f", "\U0001f44d\U0001f3fd", "e\u0301", "\u6771", "x"]
+)
+def test_a_text_is_as_wide_as_rich_takes_it_for(text):
+    assert width(text) == cell_len(text)
 
 
 def test_a_page_reaches_for_nothing_outside():
