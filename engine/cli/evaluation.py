@@ -100,8 +100,7 @@ def shown_table(made: Table, view: View, form: str) -> str:
     """The table in this format, as wide as the terminal where there is one."""
     if made.is_empty and form != "table":
         print(NOTHING, file=sys.stderr)
-    for each in made.unknown:
-        print(f"warning: {plain(each)}", file=sys.stderr)
+    warn_of_filter(made)
     if form == "json":
         return json_text(made)
     if form == "csv":
@@ -109,6 +108,12 @@ def shown_table(made: Table, view: View, form: str) -> str:
     if form == "md":
         return markdown_text(made, view)
     return table_text(made, view, columns_wide=terminal_width())
+
+
+def warn_of_filter(made: Table) -> None:
+    """Say on stderr what the filter asks for that nothing has."""
+    for each in made.unknown:
+        print(f"warning: {plain(each)}", file=sys.stderr)
 
 
 def list_(*, hidden: Flag = False, history: Flag = False, format: str = "table") -> int:  # noqa: A002
@@ -160,6 +165,7 @@ def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = Fa
         everything = await loaded(store, home, hidden=hidden)
         require_metric(name, everything.evaluations)
         made = build_table(everything, View(columns=(name,), where=where, tags=tag, hidden=hidden))
+        warn_of_filter(made)
         cells = [row.cells[name] for row in made.rows if name in row.cells]
         ranked = await ranking(store, [cell.evaluation for cell in cells], name)
         if format == "json":

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.cli.evaluation import Flag, Labels, Sorting, laid_over, listed
+from engine.cli.evaluation import Flag, Labels, Sorting, laid_over, listed, warn_of_filter
 from engine.cli.opened import holding, loaded, run
 from engine.data.entries import registry_folder
 from engine.errors import EngineError, StorageError, UsageError
@@ -18,7 +18,8 @@ from engine.evaluations.cells import plain
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
 from engine.evaluations.exports import Calls, Chosen, export_named
 from engine.evaluations.load import resolve
-from engine.evaluations.table import build_table
+from engine.evaluations.table import Table, build_table
+from engine.evaluations.text import NOTHING
 
 
 def export(
@@ -77,6 +78,9 @@ async def _export(
         wanted = replace(wanted, where="", tags=(), min_n=0)
     table = build_table(everything, wanted)
     found = chosen or list({id(each): each for row in table.rows for each in row.evaluations}.values())
+    warn_of_filter(table)
+    if not found:
+        print(f"nothing is exported: {_why(table)}", file=sys.stderr)
     exported = Chosen(
         evaluations=found,
         table=table,
@@ -84,6 +88,12 @@ async def _export(
         calls=lambda evaluation: _calls_if_found(evaluation, store, home),
     )
     _write(await export_named(form)(exported), form, output)
+
+
+def _why(table: Table) -> str:
+    if table.is_empty:
+        return NOTHING
+    return "no row matches --where" if table.filtered else "no figure has these tags, or so many tasks"
 
 
 async def _calls_if_found(evaluation: Evaluation, store: EvaluationStore | None, home: Path) -> Calls:

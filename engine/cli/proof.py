@@ -69,7 +69,7 @@ def bundle(
             told = {"file": str(path), "bytes": size, "sha256": made.digest, "tasks": made.tasks, "unlike": made.unlike}
             print(json.dumps({"evaluation_id": found.evaluation_id, **told}))
             return
-        print(f"{path}: {made.tasks} tasks, {size:,} bytes, sha256 {made.digest}")
+        print(f"{path}: {made.tasks} tasks, {size:,} bytes, sha256 of its content {made.digest}")
         if made.unlike:
             print(f"warning: {made.unlike} tasks come out otherwise when they are scored again, so it will not verify")
 
@@ -129,7 +129,7 @@ def _show(proof: Proof, *, verbose: bool) -> None:
     solver, evaluation = proof.solver.as_dict(), proof.evaluation
     print(plain(f"evaluation {evaluation.evaluation_id}  {evaluation.name}"))
     print(plain(f"dataset {evaluation.dataset} {evaluation.subset}, solver {solver['name']}"))
-    print(f"content sha256 {proof.digest}")
+    print(f"sha256 of its content {proof.digest}")
     if "why" in solver:
         print(plain(f"not replayed: {solver['why']}"))
         print(f"  hint: {solver['hint']}")

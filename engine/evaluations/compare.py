@@ -130,6 +130,9 @@ async def compare_runs(
     runs = [await _run(where, each.run_id) for where, each in zip(stores, subjects, strict=True)]
     pairs = await pair(stores, runs[0], runs[1], selections=[each.selection for each in subjects])
     first_name, second_name = names or labels(runs, [each.run_id for each in subjects])
+    if subjects[0].run_id == subjects[1].run_id:
+        same = f"both are of one run, {subjects[0].run_id}: its answers are compared with themselves"
+        pairs = replace(pairs, warnings=(same, *pairs.warnings))
     made = _compared(pairs, (first_name, second_name), max_regression, _groups(pairs, groups), seed)
     before, after = (each.latency_s for each in subjects)
     return replace(made, latency_ratio=after / before) if before and after else made

@@ -97,6 +97,23 @@ def names_in(text: str) -> list[str]:
     ]
 
 
+def beyond_one(text: str) -> list[tuple[str, str]]:
+    """The names that an expression compares with a plain number above 1, each with that number as it was written.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    tokens = _tokens(text)
+    return [
+        (name.text, value.text)
+        for name, mark, value in zip(tokens, tokens[1:], tokens[2:], strict=False)
+        if mark.kind == "mark"
+        and mark.text in TESTS
+        and not value.text.endswith("%")
+        and (_number(value.text) or 0) > 1
+    ]
+
+
 def _tokens(text: str) -> list[_Token]:
     found, place = [], 0
     while text[place:].strip():

@@ -13,7 +13,7 @@ from typing import Any
 from engine.data.source import near
 from engine.errors import UsageError
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, NO_SCORES, Evaluation, Metric
-from engine.evaluations.filter import names_in, parse_filter
+from engine.evaluations.filter import beyond_one, names_in, parse_filter
 from engine.evaluations.load import Loaded
 from engine.evaluations.names import told_apart
 from engine.evaluations.view import View
@@ -104,7 +104,7 @@ class Table:
     filtered: int
     warnings: tuple[str, ...]
     unknown: tuple[str, ...] = ()
-    """What the filter asks about and no evaluation has, each as a sentence with a guess."""
+    """What the filter asks about and no evaluation has or can have, each as a sentence with a guess."""
     is_empty: bool = False
     """Whether there is no evaluation at all that could be shown, in any view."""
 
@@ -142,7 +142,7 @@ def build_table(loaded: Loaded, view: View) -> Table:
         hidden=loaded.hidden,
         filtered=len(everything) - len(rows),
         warnings=loaded.warnings,
-        unknown=tuple(_unknown(view.where, known)) if known else (),
+        unknown=(*_unknown(view.where, known), *_in_points(view.where, loaded.evaluations)) if known else (),
         is_empty=not loaded.evaluations,
     )
 
@@ -169,6 +169,14 @@ def _unknown(where: str, known: Sequence[str]) -> Iterator[str]:
             longer = [each for each in columns if each.startswith(name)]
             guess = near(name, columns) or (f"did you mean {longer[0]!r}?" if longer else "")
             yield f"no evaluation has {name!r}" + (f", {guess}" if guess else "")
+
+
+def _in_points(where: str, evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """Of each fraction that is compared with a number above 1: tables show percent, so that it is meant as one."""
+    for name, number in beyond_one(where):
+        units = {each.metrics[name].unit for each in evaluations if name in each.metrics}
+        if units == {FRACTION}:
+            yield f"{name!r} is a fraction in 0-1 and never near {number}: write {number}% for percent"
 
 
 def _rows(evaluations: Sequence[Evaluation], view: View) -> Iterator[Row]:

@@ -96,3 +96,25 @@ def test_a_solution_tells_which_task_it_is_what_was_answered_and_what_came_of_it
     [errored] = say("read_solutions", "one", "--status", "errored").split("-" * 80)[1:]
     assert "answer" not in errored.replace('"answer"', "")
     assert say("read_solutions", "one", "--status", "errored").startswith("Found 1 solution with status=errored")
+
+
+@pytest.mark.parametrize("command", [("table",), ("metric", "adding"), ("export", "csv")])
+def test_a_filter_above_one_on_a_fraction_is_told_to_be_meant_in_percent(say, command):
+    said = say(*command, "--where", "adding>80", err=True)
+    assert "'adding' is a fraction in 0-1 and never near 80: write 80% for percent" in said
+    assert "fraction" not in say(*command, "--where", "adding>80%", err=True)
+    assert "two" in say(*command, "--where", "adding>80%")
+    assert "fraction" not in say(*command, "--where", "adding/n>2", err=True)
+
+
+def test_an_export_of_nothing_says_so(say):
+    assert say("export", "csv", "--tag", "nosuch").count("\n") == 1
+    assert "nothing is exported: no figure has these tags" in say("export", "csv", "--tag", "nosuch", err=True)
+    assert "no row matches --where" in say("export", "jsonl", "--where", "model:nosuch", err=True)
+    assert say("export", "csv", err=True) == ""
+
+
+def test_what_is_compared_with_itself_is_said_to_be(say):
+    assert "both are of one run, r1" in say("compare", "one", "one")
+    assert "both are of one run" in json.loads(say("compare", "one", "one", "--format", "json"))["warnings"][0]
+    assert "one run" not in say("compare", "one", "two")
