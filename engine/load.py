@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from importlib.metadata import entry_points
@@ -120,12 +121,16 @@ def build_solver(
     if missing:
         flags = " ".join(f"--{name} VALUE" for name in missing)
         raise SolverError(f"solver {solver.__name__!r} needs the option {missing[0]!r}", hint=f"pass {flags}")
+    if lacking := sorted(getattr(solver, "__abstractmethods__", ())):
+        what = f"solver {solver.__name__!r} cannot be made: it lacks {', '.join(f'{name}()' for name in lacking)}"
+        raise SolverError(what, hint="write them; `engine new solver NAME` shows one that is whole")
     try:
         built = solver(**arguments, **chosen)
     except SolverError:
         raise
     except (Exception, SystemExit) as error:
-        raise SolverError(f"solver {solver.__name__!r} cannot be made: {error}", hint="check its options") from error
+        what = f"solver {solver.__name__!r} cannot be made: {type(error).__name__}: {error}{_raised_at(error)}"
+        raise SolverError(what, hint="its constructor raised this: check its options and its code") from error
     if getattr(built, "dataset_ref", None) is None:
         built.dataset_ref = dataset
     defaults = {n: p.default for n, p in known.items() if p.default is not p.empty}
@@ -212,3 +217,9 @@ def _class_in(module: ModuleType, name: str, base: type, reference: str) -> type
     listing = ", ".join(sorted(own)) or "none; a solver is a class that inherits from SolverStrategy"
     what = f"has no solver class {name!r}" if name else "needs the class named, as file.py:Class"
     raise SolverError(f"solver {reference!r}: {where} {what}", hint=f"solvers there: {listing}")
+
+
+def _raised_at(error: BaseException) -> str:
+    """` at capitals.py:21`, where it was raised; empty where nobody knows."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is ours
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

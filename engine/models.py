@@ -54,8 +54,8 @@ def parse_model(name: str, *, providers: Mapping[str, HasBaseUrl]) -> ModelName:
         return parts
     known = [*providers, *({SIMULATED} - set(providers))]
     if parts.provider not in known:
-        message = f"the model {name!r} names the provider {parts.provider!r}, which is not configured"
-        raise ConfigError(message, hint=known_providers(parts.provider, known))
+        message = f"unknown provider {_without_secrets(parts.provider)!r} in the model {_without_secrets(name)!r}"
+        raise ConfigError(message, hint=like_a_url(name) or known_providers(parts.provider, known))
     configured = providers.get(parts.provider)
     base_url = configured.base_url if configured else ""
     return ModelName(parts.provider, parts.model, normalise_base_url(base_url) if base_url else "")
@@ -85,11 +85,25 @@ def split_model(name: str) -> ModelName:
     return parts
 
 
+def like_a_url(name: str) -> str:
+    """A hint, where the provider of a model's name was meant to be a URL; empty where it is a name."""
+    found = re.fullmatch(r"(?:\w+:/{0,2})?([^/:@\s]*(?::\d+)?(?:/[^:@?]*)?)::(.+)", name)
+    if found is None or not re.search(r"[/:.]", name.partition("::")[0]):
+        return ""
+    return f"a URL begins with http:// or https://: write http://{found[1]}::{found[2]}"
+
+
+def near_provider(wrong: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant; empty where none is near."""
+    cutoff = 0.5 if len(wrong) < 4 else 0.6  # one letter is half of `my`
+    return next(iter(get_close_matches(wrong.lower(), list(known), n=1, cutoff=cutoff)), "")
+
+
 def known_providers(wrong: str, known: Iterable[str]) -> str:
     """A hint: the nearest of the known providers, and all of them."""
     names = list(known)
-    guess = get_close_matches(wrong, names, n=1)
-    return (f"did you mean {guess[0]!r}? " if guess else "") + "configured are: " + ", ".join(names)
+    guess = near_provider(wrong, names)
+    return (f"did you mean {guess!r}? " if guess else "") + "configured are: " + ", ".join(names)
 
 
 def canonical_name(name: str) -> str:
@@ -176,6 +190,9 @@ def check_base_url(url: str) -> str:
         raise ConfigError("a URL must hold no user or password", hint="name a variable with the key in api_key_env")
     if parts.query or parts.fragment:
         raise ConfigError("a base URL must hold no query and no fragment", hint="end it with the path, as in /v1")
+    if parts.path.rstrip("/").endswith("/chat/completions"):
+        end = "a base URL ends in the part before /chat/completions"
+        raise ConfigError(f"{_without_secrets(url)!r}: {end}", hint="leave that off, as in https://host/v1")
     return normalise_base_url(url)
 
 

@@ -243,8 +243,12 @@ class Opener:
         return None
 
     async def nearest(self, known: Known) -> list[tuple[str, Any, Any]] | None:
-        """What sets the run apart from the nearest stored one of its benchmark; None where there is none."""
-        others = await self._store.find_runs(benchmark=known.record.benchmark, limit=MOST_RUNS_COMPARED)
+        """What sets the run apart from the nearest of its benchmark, else of its data and solver; None without any."""
+        record = known.record
+        others = await self._store.find_runs(benchmark=record.benchmark, limit=MOST_RUNS_COMPARED)
+        if not others:  # a benchmark may be called after an option
+            every = await self._store.find_runs(limit=MOST_RUNS_COMPARED)
+            others = [run for run in every if (run["dataset"], run["solver"]) == (record.dataset, record.solver)]
         compared = [(plan.differences(known.parts, json.loads(other["parts"])), other["run_id"]) for other in others]
         for differences, run_id in sorted(compared, key=lambda each: len(each[0])):
             if await self._has_tasks(run_id):

@@ -29,8 +29,8 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from engine.errors import ConfigError
 from engine.header_fields import check_header_fields
 from engine.literal_keys import literal_keys
-from engine.mistakes import MISSING, SECRET, UNFIT, WRONG, Mistake, Table, nearest
-from engine.models import SIMULATED, check_base_url, split_model
+from engine.mistakes import MISSING, SECRET, UNFIT, WRONG, Mistake, Table
+from engine.models import SIMULATED, check_base_url, like_a_url, near_provider, split_model
 from engine.presets import AZURE_BASE_URL, PRESETS, laid_over_preset, reachable_presets
 from engine.toml_lines import KeyPath
 
@@ -375,6 +375,8 @@ def _unknown_provider(path: KeyPath, provider: str, value: str, known: Iterable[
         what = f"has no address yet: add [providers.{provider}] with a base_url like {AZURE_BASE_URL!r}"
         return Mistake(path, what, value=value)
     names, built_in = list(dict.fromkeys(known)), [name for name, _ in reachable_presets()]
-    guess = nearest(provider, names) or nearest(provider, built_in)
+    if hint := like_a_url(value):
+        return Mistake(path, f"unknown provider {provider!r}; {hint}", value=value)
+    guess = near_provider(provider, names) or near_provider(provider, built_in)
     what = f"unknown provider {provider!r}, configured are {', '.join(names)}"
     return Mistake(path, what if guess else f"{what}, built in are {', '.join(built_in)}", value=value, guess=guess)

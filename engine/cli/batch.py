@@ -21,6 +21,8 @@ from engine.toml_lines import KeyPath, key_lines
 
 DEFAULT_BENCH = "bench.toml"
 TOML = ".toml"
+NEAR_BATCH = 0.8
+"""How much a word has in common with a batch's name, of 1, where it could be a dataset as well."""
 NEAR = 0.7
 """How much a misspelt flag has in common with the one that was meant, of 1."""
 FLAGS = {"max_cost_usd": "max_cost", "max_duration_s": "max_duration"}
@@ -36,8 +38,13 @@ class Batch:
     folder: Path
 
 
-def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, str]) -> Batch:
-    """The batch that a command line means.
+def is_batch(target: str) -> bool:
+    """Whether the word names a batch and no dataset."""
+    return target.lower().endswith(TOML)
+
+
+def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, str], *, command: str = "run") -> Batch:
+    """The batch that a command line of this command means.
 
     Raises:
         UsageError: the words do not fit together.
@@ -45,24 +52,28 @@ def read_batch(target: str, solver: str, flags: RunFlags, options: Mapping[str, 
     """
     options = {name.replace("-", "_"): value for name, value in options.items()}
     require_variable_name(flags.api_key_env)
+    if doubled := [model for number, model in enumerate(flags.model) if model in flags.model[:number]]:
+        raise UsageError(f"--model names {doubled[0]!r} twice", hint="name it once; --repeats N asks it again")
     if flags.agent:
         raise UsageError(
             f"--agent is {flags.agent[0]!r}, and this version runs no agents",
             hint="name models: --model provider::name",
         )
     if solver:
-        if target.endswith(TOML):
-            hint = f"write engine run {target}; a switch takes true or false"
+        if is_batch(target):
+            hint = f"write engine {command} {target}; a switch takes true or false"
             raise UsageError(f"{target!r} is a batch, and {solver!r} is too much", hint=hint)
         _check_for_misspelt_flags(solver, options)
         bench = _changed(project_bench(flags.set_), flags)
         return Batch(bench, _direct_orders(target, solver, flags, options), Path.cwd())
-    if options and (not target or target.endswith(TOML) or _flags_like(options)):
+    if options and (not target or is_batch(target) or _flags_like(options)):
         raise _unknown_flags(options)
-    if target and not target.endswith(TOML):
+    if target and not is_batch(target):
+        near = _near_batch(target, cutoff=NEAR_BATCH)
+        guess = f"did you mean {near!r}? " if near else ""
         raise UsageError(
-            f"a solver is missing: `engine run {target} SOLVER --model MODEL`",
-            hint=f"a batch is a file that ends with {TOML}",
+            f"a solver is missing: `engine {command} {target} SOLVER --model MODEL`",
+            hint=f"{guess}a batch is a file that ends with {TOML}",
         )
     text, name, folder = read_bench_text(target or DEFAULT_BENCH)
     return _batch(parse_bench(text, name=name, overrides=flags.set_), text, name, folder, flags)
@@ -100,16 +111,28 @@ def read_bench_text(target: str) -> tuple[str, str, Path]:
     if not path.is_file() and target == DEFAULT_BENCH:
         package = Path(__file__).resolve().parent.parent
         shipped = next(p for p in (package / DEFAULT_BENCH, package.parent / DEFAULT_BENCH) if p.is_file())
-        print("no bench.toml here: running the one that comes with the engine", file=sys.stderr)
+        print(f"no bench.toml here: {shipped} is read, which comes with the engine", file=sys.stderr)
         return shipped.read_text(encoding="utf-8"), DEFAULT_BENCH, Path.cwd()
     try:
         return path.read_text(encoding="utf-8"), target, path.resolve().parent
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [p.name for p in Path().glob("*.toml")], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "check the path"
+        near = _near_batch(path.name)
+        hint = f"did you mean {near!r}?" if near else "check the path"
         raise ConfigError(f"there is no file {target!r}", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{target}: cannot be read: {error}", hint="it must be a text file in UTF-8") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{target} is a folder", hint=f"name a file in it, as {target}/{DEFAULT_BENCH}") from None
+    except UnicodeDecodeError as error:
+        line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
+        raise ConfigError(f"{target}:{line}: is no UTF-8: byte 0x{byte:02x}", hint="save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be read: {error.strerror}", hint="check its permissions") from None
+
+
+def _near_batch(name: str, *, cutoff: float = 0.6) -> str:
+    """The batch beside which the name was probably meant; empty where none is near."""
+    there = {path.name.lower(): path.name for path in Path().glob("*.toml")}
+    there.setdefault(DEFAULT_BENCH, DEFAULT_BENCH)
+    return next((there[each] for each in difflib.get_close_matches(name.lower(), there, n=1, cutoff=cutoff)), "")
 
 
 def project_bench(overrides: Sequence[str] = ()) -> Bench:

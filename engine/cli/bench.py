@@ -6,15 +6,16 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import anyio
 from cyclopts import Parameter
 
 from engine.api import Engine
-from engine.cli.batch import DEFAULT_BENCH, TOML, Batch, read_batch, readable_batch
+from engine.cli.batch import DEFAULT_BENCH, TOML, Batch, is_batch, read_batch, readable_batch
 from engine.cli.detect import POWER, Wanted
-from engine.cli.flags import RunFlags
+from engine.cli.flags import LookFlags, RunFlags
 from engine.cli.machine import results_only
 from engine.cli.show import counted
 from engine.config import bench_schema
@@ -24,18 +25,18 @@ from engine.forecast import Forecast
 from engine.prepare import Order, placed, prepare, solver_of
 
 
-def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, Parameter(name="*")] = None) -> int:
+def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[LookFlags | None, Parameter(name="*")] = None) -> int:
     """Check a bench.toml and everything it names: solvers, options, datasets, splits, keys, storage; nothing is sent.
 
     Args:
         target: the file.
         flags: as for `engine run`: what is checked is what these would run.
     """
-    flags = flags or RunFlags()
-    if not target.endswith(TOML):
+    flags = flags or LookFlags()
+    if not is_batch(target):
         raise UsageError(f"{target!r} is no batch", hint=f"a batch is a file that ends with {TOML}")
     try:
-        batch = read_batch(target, "", flags, {})
+        batch = read_batch(target, "", flags, {}, command="check")
     except ConfigError as error:
         raise _with_the_rest(error, target, flags) from None
     mistakes, sizes = _examined(batch)
@@ -47,7 +48,8 @@ def check(target: str = DEFAULT_BENCH, /, *, flags: Annotated[RunFlags | None, P
         else:
             print(f"{name}: {counted(rows, 'row')}, {counted(tasks, 'task')}")
     if not flags.json:
-        print(f"{target}: {counted(len(batch.orders), 'run')}, no mistakes")
+        what = target if Path(target).expanduser().is_file() else "the batch that comes with the engine"
+        print(f"{what}: {counted(len(batch.orders), 'run')}, no mistakes")
     return 0
 
 
@@ -172,7 +174,7 @@ def plan(
     if wanted is not None and not target:
         print(json.dumps({"event": "detect", **wanted.as_dict()}) if flags.json else wanted.sentence)
         return 0
-    return show_plan(read_batch(target, solver, flags, options), flags, wanted)
+    return show_plan(read_batch(target, solver, flags, options, command="plan"), flags, wanted)
 
 
 def show_plan(batch: Batch, flags: RunFlags, wanted: Wanted | None = None) -> int:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from engine.api import Engine
 from engine.cli.batch import project_bench, read_batch
-from engine.cli.flags import RunFlags, number
+from engine.cli.flags import LookFlags, number
 from engine.cli.listing import plain
 from engine.cli.machine import results_only
 from engine.cli.opened import overlooked
@@ -30,7 +30,7 @@ def explain(
     solver: str = "",
     /,
     *,
-    flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
+    flags: Annotated[LookFlags | None, Parameter(name="*")] = None,
     **options: Annotated[str, Parameter(show=False)],
 ) -> int:
     """Say whether a run is stored, and which part of its identity sets it apart from the nearest that is.
@@ -41,8 +41,8 @@ def explain(
         flags: as for `engine run`.
         **options: as for `engine run`.
     """
-    flags = flags or RunFlags()
-    batch = read_batch(target, solver, flags, options)
+    flags = flags or LookFlags()
+    batch = read_batch(target, solver, flags, options, command="cache explain")
 
     async def work() -> None:
         async with Engine(batch.bench, storage=named_store(), folder=batch.folder, read_only=True) as engine:
@@ -147,8 +147,18 @@ def _sentence(name: str, differing: list[dict[str, Any]] | None) -> str:
         return f"{name}: nothing of this benchmark is stored"
     if not differing:
         return f"{name}: stored, and reused by a plain run"
-    lines = [f"  {each['part']}: now {_short(each['now'])}, stored {_short(each['stored'])}" for each in differing]
+    apart = ((each["part"], *_apart(each["now"], each["stored"])) for each in differing)
+    lines = [f"  {part}: now {_short(now)}, stored {_short(stored)}" for part, now, stored in apart]
     return "\n".join([f"{name}: not stored; the nearest run differs in", *lines])
+
+
+def _apart(now: Any, stored: Any) -> tuple[Any, Any]:
+    """Both, less what is the same in both where they have parts with names."""
+    if not isinstance(now, dict) or not isinstance(stored, dict):
+        return now, stored
+    names = [name for name in {**stored, **now} if now.get(name) != stored.get(name)]
+    ours, theirs = ({name: each[name] for name in names if name in each} for each in (now, stored))
+    return ours, theirs
 
 
 def _short(value: Any) -> str:

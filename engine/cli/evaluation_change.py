@@ -15,8 +15,11 @@ from engine.evaluations.evaluation import EvaluationStore
 from engine.evaluations.load import resolve
 from engine.evaluations.view import View
 
+Evaluations = Annotated[str, Parameter(help="ids, beginnings of them, latest, entries, or models' names.")]
+Changes = Annotated[str, Parameter(allow_leading_hyphen=True, help="+label or label adds, -label takes away.")]
 
-def tag(evaluation: str, /, *changes: Annotated[str, Parameter(allow_leading_hyphen=True)], metric: str = "") -> int:
+
+def tag(evaluation: str, /, *changes: Changes, metric: str = "") -> int:
     """Add labels to an evaluation, or take them away: `tag latest +paper -draft`.
 
     Args:
@@ -40,7 +43,7 @@ def tag(evaluation: str, /, *changes: Annotated[str, Parameter(allow_leading_hyp
     return run(work, write=True)
 
 
-def hide(*evaluations: str, reason: str = "") -> int:
+def hide(*evaluations: Evaluations, reason: str = "") -> int:
     """Hide evaluations from tables, rankings and exports; nothing is deleted.
 
     Args:
@@ -50,7 +53,7 @@ def hide(*evaluations: str, reason: str = "") -> int:
     return _set_hidden(evaluations, hidden=True, reason=reason)
 
 
-def unhide(*evaluations: str) -> int:
+def unhide(*evaluations: Evaluations) -> int:
     """Show evaluations again.
 
     Args:

@@ -7,7 +7,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from json import dumps
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
+
+from cyclopts import Parameter
 
 from engine.cli.detect import EVEN, POWER, Wanted
 from engine.cli.evaluation import Flag
@@ -25,9 +27,11 @@ from engine.statistics import Table, wilson
 SHOWN_DATA = 20
 NOT_MET = 1
 
+Evaluations = Annotated[str, Parameter(help="ids, beginnings of them, latest, entries, models' names, or ids of runs.")]
+
 
 def compare(
-    *evaluations: str,
+    *evaluations: Evaluations,
     max_regression: float | None = None,
     cluster: str = "",
     seed: int = 0,

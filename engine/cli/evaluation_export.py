@@ -25,7 +25,7 @@ from engine.evaluations.text import NOTHING
 def export(
     format: str,  # noqa: A002 - the word of the command line
     /,
-    *evaluations: str,
+    *evaluations: Annotated[str, Parameter(help="which; without any, all that the table shows.")],
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     columns: str = "",
     all_metrics: Flag = False,

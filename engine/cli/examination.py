@@ -81,7 +81,7 @@ class Patient:
             hint = f"add [providers.{name}] with base_url = {AZURE_BASE_URL!r} to bench.toml"
             raise ConfigError(f"provider {name!r} has no address yet", hint=hint)
         else:
-            raise ConfigError(f"there is no provider {name!r}", hint=known_providers(name, bench.reachable))
+            raise ConfigError(f"unknown provider {name!r}", hint=known_providers(name, bench.reachable))
         prices = {model: config.prices for model, config in bench.models.items() if config.prices is not None}
         return cls(name=name, provider=provider, environment=environment, prices=prices)
 

@@ -159,3 +159,28 @@ class RunFlags:
             overwrite=self.overwrite,
             record_partial=self.record_partial,
         )
+
+
+HIDDEN = Parameter(show=False, negative=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookFlags(RunFlags):
+    """The same for commands that only look: what is for runs alone is taken, so that a line can be typed again."""
+
+    force: Annotated[bool, HIDDEN] = False
+    generation: Annotated[int | None, HIDDEN] = None
+    retry_errors: Annotated[bool, HIDDEN] = False
+    regrade: Annotated[bool, HIDDEN] = False
+    offline: Annotated[bool, HIDDEN] = False
+    dry_run: Annotated[bool, HIDDEN] = False
+    max_cost: Annotated[float | None, HIDDEN] = None
+    max_total_tokens: Annotated[int | None, HIDDEN] = None
+    max_duration: Annotated[float | None, HIDDEN] = None
+    max_errors: Annotated[str | None, HIDDEN] = None
+    min_complete: Annotated[float | None, Parameter(show=False, converter=_percent)] = None
+    fail_under: Annotated[float | None, Parameter(show=False, converter=_score)] = None
+    record: Annotated[bool | None, HIDDEN] = None
+    overwrite: Annotated[bool, HIDDEN] = False
+    record_partial: Annotated[bool, HIDDEN] = False
+    tag: Annotated[tuple[str, ...], HIDDEN] = ()

@@ -160,7 +160,8 @@ def _log(event: Event, log: Any, told: dict[str, int]) -> None:
         error = event.result.error or {}
         kind = f"{error.get('code')}/{error.get('class')}"
         say, _ = _loudness(kind, log, told)
-        say("task errored", task=event.result.key.datum_index, kind=kind, message=_told(error))
+        key = event.result.key
+        say("task errored", task=event.result.datum_id or key.datum_index, kind=kind, message=_told(error))
 
 
 def _told(error: Mapping[str, Any]) -> Any:

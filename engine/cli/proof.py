@@ -33,7 +33,7 @@ def bundle(
     /,
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
-    rows: Annotated[bool, Parameter(negative=("--no-rows", "--without-rows"))] = True,
+    rows: Annotated[bool, Parameter(negative="--without-rows")] = True,
     solver: str = "",
     dataset: str = "",
     format: str = "table",  # noqa: A002 - the flag's name

@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Iterable
 from typing import Literal, get_args, get_origin
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, Token
 from cyclopts.exceptions import (
     CoercionError,
     MissingArgumentError,
+    RepeatArgumentError,
     UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
@@ -36,9 +37,8 @@ def _explained(error: CycloptsError) -> tuple[str, str]:
         word = error.token.keyword or error.token.value
         known = [HELP, VERSION, *(name for argument in error.argument_collection for name in argument.names)]
         return f"{command} has no flag {word!r}", _nearest(word, known) or listing
-    if isinstance(error, CoercionError) and error.token is not None:
-        flag = error.token.keyword or (error.argument.name if error.argument is not None else "a word")
-        return f"{flag} is {error.token.value!r}", _wanted(error) or listing
+    if isinstance(error, (CoercionError, RepeatArgumentError)) and error.token is not None:
+        return _about_a_value(error, error.token, listing)
     if isinstance(error, UnusedCliTokensError):
         words = " ".join(map(repr, error.unused_tokens or ()))
         return f"{command} takes fewer words: {words} is too many", listing
@@ -66,6 +66,13 @@ def _without_value(error: MissingArgumentError, listing: str) -> tuple[str, str]
     if word.startswith("-") and error.keyword is not None:
         return f"{word} needs a value", f"write {word} VALUE"
     return f"{word if word.startswith('-') else word.upper()} is missing", listing
+
+
+def _about_a_value(error: CoercionError | RepeatArgumentError, token: Token, listing: str) -> tuple[str, str]:
+    flag = token.keyword or (error.argument.name if error.argument is not None else "a word")
+    if isinstance(error, RepeatArgumentError):
+        return f"{flag} is given twice", "give it once"
+    return f"{flag} is {token.value!r}", _wanted(error) or listing
 
 
 def _takes_any(names: Iterable[str]) -> bool:

@@ -193,7 +193,7 @@ def _below(table: Table) -> list[str]:
         notes.append(f"{left_out}: --all_metrics, or --columns a,b, shows them")
     if table.filtered:
         nothing = "" if table.rows else "nothing matches: "
-        notes.append(f"{nothing}{table.filtered} rows are filtered out")
+        notes.append(f"{nothing}{table.filtered} {'row is' if table.filtered == 1 else 'rows are'} filtered out")
     elif not table.rows and not table.is_empty:
         notes.append("nothing matches: no figure has these tags, or so many tasks")
     if table.hidden:

@@ -372,3 +372,11 @@ async def test_commands_that_read_can_be_told_another_store(data, tmp_path):
     assert "'nosuch.db': there is no such file" in missing.err
     assert "--store needs a value" in nothing.err
     assert not (here / "nosuch.db").exists()
+
+
+async def test_an_option_that_names_the_benchmark_is_told_as_what_differs(data, tmp_path):
+    words = ("run", data, *SUM, "--model", "simulated::m", "--limit", 3)
+    await engine(*words, cwd=tmp_path)
+    other = [word.replace("{input}", "{input}!") if isinstance(word, str) else word for word in words[1:]]
+    ended = await engine("cache", "explain", *other, cwd=tmp_path)
+    assert 'options: now {"prompt": "{input}!"}, stored {"prompt": "{input}"}' in ended.out, ended

@@ -61,15 +61,61 @@ WRONG = {
     "a word too many": ((*SUMS[:3], "three"), "'three' is too many", "engine run --help"),
     "a batch with a solver": (("run", "bench.toml", "TemplateSolver"), "'bench.toml' is a batch", "engine run bench"),
     "a batch that is none": (("check", "rows.jsonl"), "'rows.jsonl' is no batch", ".toml"),
+    "a flag twice": ((*SUMS, "--limit", "3", "--limit", "4"), "--limit is given twice", "give it once"),
+    "a model twice": (
+        ("run", "rows.jsonl", "TemplateSolver", *["--model", "simulated::m"] * 2),
+        "'simulated::m' twice",
+        "--repeats",
+    ),
+    "a batch that is misspelt": (("run", "bench.tml"), "a solver is missing", "did you mean 'bench.toml'?"),
+    "a batch in capitals": (("run", "BENCH.TOML"), "there is no file 'BENCH.TOML'", "did you mean 'bench.toml'?"),
+    "a plan of nothing": (("plan", "nosuch"), "`engine plan nosuch SOLVER", ".toml"),
+    "a folder as batch": (("run", "folder.toml"), "folder.toml is a folder", "folder.toml/bench.toml"),
+    "a batch that is no UTF-8": (("check", "latin.toml"), "latin.toml:2: is no UTF-8: byte 0xe9", "save it as UTF-8"),
+    "a provider that is misspelt": ((*SUMS[:3], "--model", "opnai::m"), "unknown provider 'opnai'", "'openai'?"),
+    "an address without http": (
+        (*SUMS[:3], "--model", "127.0.0.1:9/v1::m"),
+        "'127.0.0.1:9/v1'",
+        "http://127.0.0.1:9/v1::m",
+    ),
+    "a misspelt http": ((*SUMS[:3], "--model", "htp://a.b/v1::m"), "'htp://a.b/v1'", "http://a.b/v1::m"),
+    "an address with its end": (
+        (*SUMS[:3], "--model", "https://a.b/v1/chat/completions::m"),
+        "before /chat/completions",
+        "leave that off",
+    ),
+    "a solver that lacks methods": (("run", "rows.jsonl", "lacks.py", *SUMS[3:]), "lacks solve()", "engine new solver"),
+    "a solver that raises": (("run", "rows.jsonl", "raises.py", *SUMS[3:]), "KeyError: 'x' at raises.py:7", "its code"),
     "an agent": ((*SUMS, "--agent", "my_agent"), "'my_agent'", "--model"),
     "an agent without a model": ((*SUMS[:3], "--agent", "my_agent"), "no agents", "--model"),
     "a bare model without a provider": (("plan", *SUMS[1:4], "gpt-4o"), "'gpt-4o' has no provider", "provider::model"),
 }
 
 
+LACKS = """
+from engine import SolverStrategy
+
+
+class Lacks(SolverStrategy):
+    def __init__(self, dataset_ref, model="", agent=""):
+        ...
+
+    def evaluation_name(self): ...
+
+    def compatible_datasets(self): return ["*"]
+
+"""
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "rows.jsonl").write_text('{"input": "1 + 1", "output": "2"}\n')
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "latin.toml").write_bytes(b"# here\n# caf\xe9\n")
+    (tmp_path / "lacks.py").write_text(LACKS)
+    (tmp_path / "raises.py").write_text(
+        LACKS.replace("        ...", "        {}['x']") + "    def solve(self, datum): ...\n"
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -253,3 +299,21 @@ def test_each_shell_gets_a_script_that_knows_commands_and_flags(shell, capsys):
     script = capsys.readouterr().out
     assert "evaluation" in script
     assert "max-concurrent" in script
+
+
+@pytest.mark.parametrize("words", [("check",), ("cache", "explain")], ids=" ".join)
+def test_commands_that_only_look_show_no_flags_of_runs_and_take_them(words, folder, capsys):
+    run_command_line((*words, "--help"))
+    text = capsys.readouterr().out
+    assert "--model" in text
+    assert "--force" not in text
+    assert "--fail-under" not in text
+    (folder / "b.toml").write_text(GOOD)
+    assert run_command_line((*words, "b.toml", "--force", "--fail-under", "50", "--record", "--tag", "x")) == 0
+
+
+@pytest.mark.parametrize("command", ["hide", "unhide", "compare", "export", "tag"])
+def test_every_word_that_an_evaluation_command_takes_is_explained(command, capsys):
+    run_command_line(("evaluation", command, "--help"))
+    arguments = capsys.readouterr().out.partition("Arguments")[2].partition("╰")[0]
+    assert re.findall(r"│ +\*? *[A-Z]+ +│", arguments) == []

@@ -47,7 +47,7 @@ def test_a_name_that_was_read_can_be_written_and_read_again(name: str) -> None:
 def test_an_unknown_provider_is_told_with_the_nearest_and_all_others() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_model("firework::m", providers=PROVIDERS)
-    assert caught.value.message == "the model 'firework::m' names the provider 'firework', which is not configured"
+    assert caught.value.message == "unknown provider 'firework' in the model 'firework::m'"
     assert caught.value.hint == "did you mean 'fireworks'? configured are: fireworks, local, simulated"
 
 
