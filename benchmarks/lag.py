@@ -2,7 +2,7 @@
 
 The engine runs through its public door, on the loop of `engine run`, or the bare aiohttp loop runs; beside it a task of
 ours sleeps for 5 ms again and again and notes how much later it wakes. It prints JSON: seconds late at the median, at
-the 99th percentile, and at most.
+the 99th percentile of the wake-ups and of the time, and at most.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ async def watch(what: str, rows: str, tasks: int, base_url: str, in_flight: int)
     return sorted(late)
 
 
+def as_if_always_due(late: list[float]) -> list[float]:
+    """Those of someone who wants to wake every 5 ms also while the loop is held: a long wait counts for all in it."""
+    return sorted(each - EVERY_S * step for each in late for step in range(1 + max(0, int(each / EVERY_S))))
+
+
 def main(what: str, rows: str, tasks: int, base_url: str, in_flight: int) -> None:
     """Print the figures."""
     late: list[float] = []
@@ -66,7 +71,9 @@ def main(what: str, rows: str, tasks: int, base_url: str, in_flight: int) -> Non
     else:
         import_module("aiohttp")  # what is looked at is the work, not its beginning
         anyio.run(look, backend_options={"use_uvloop": find_spec("uvloop") is not None})
-    print(json.dumps({"p50_s": late[len(late) // 2], "p99_s": late[len(late) * 99 // 100], "most_s": late[-1]}))
+    always = as_if_always_due(late)
+    found = {"p99_s": late[len(late) * 99 // 100], "always_p99_s": always[len(always) * 99 // 100]}
+    print(json.dumps({"p50_s": late[len(late) // 2], **found, "most_s": late[-1]}))
 
 
 if __name__ == "__main__":
