@@ -18,7 +18,7 @@ from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, Eva
 from engine.evaluations.load import resolve
 from engine.evaluations.names import told_apart
 from engine.evaluations.table import Table, build_table, require_metric
-from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text
+from engine.evaluations.text import NOTHING, csv_text, json_text, markdown_text, table_text, to_csv
 from engine.evaluations.view import View
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ def list_(*, hidden: Flag = False, history: Flag = False, format: str = "table")
         ]
         if format == "json":
             print(json.dumps([each.as_dict() for each in found.evaluations], ensure_ascii=False))
+        elif format == "csv":
+            print(to_csv(_LISTED, (_listed(each) for each in found.evaluations)))
         elif not rows and format == "table":
             print(NOTHING + (f"; {found.hidden} hidden: --hidden shows them" if found.hidden else ""))
         else:
@@ -175,6 +177,9 @@ def metric(name: str, /, *, where: str = "", tag: Labels = (), hidden: Flag = Fa
             ]
             print(json.dumps({"metric": name, "rows": shown}, ensure_ascii=False))
             return
+        if format == "csv":
+            print(to_csv(_RANKED, (_listed_rank(each) for each in ranked)))
+            return
         if not made.rows and format == "table":
             print(table_text(made, View()))
             return
@@ -204,7 +209,11 @@ def show(evaluation: str, /, *, cluster: str = "", format: str = "table") -> int
             more = {"clustered": {**clustered.as_dict(), "clusters": clusters}} if clustered else {}
             print(json.dumps({**found.as_dict(), **more}, ensure_ascii=False, indent=2))
             return
-        for line in _origin(found) if format in ("table", "md") else ():
+        if format == "csv":
+            metrics = [*found.metrics.values(), *([clustered] if clustered else [])]
+            print(to_csv(_FIGURE, ([getattr(m, each) for each in _FIGURE[:-1]] + [", ".join(m.tags)] for m in metrics)))
+            return
+        for line in _origin(found):
             print(line)
         head = ("metric", "figure", "unit", "tags")
         rows = [(m.name, with_doubt(m, found.lost), _unit(m.unit), ", ".join(m.tags)) for m in found.metrics.values()]
@@ -212,7 +221,7 @@ def show(evaluation: str, /, *, cluster: str = "", format: str = "table") -> int
         if clustered is not None:
             print(plain(f"{clustered.name}: {with_doubt(clustered, found.lost)} in {clusters} clusters"))
         earlier = [each for each in everything.evaluations if each.key == found.key and each != found]
-        if earlier and format in ("table", "md"):
+        if earlier:
             print("other revisions: " + ", ".join(f"{e.evaluation_id} ({e.name}, {_score(e)})" for e in earlier))
 
     return run(work)
@@ -229,6 +238,25 @@ def _clustered(found: Evaluation, field: str, home: Path) -> tuple[Metric, int]:
 def _score(each: Evaluation) -> str:
     main = each.main
     return with_doubt(main, each.lost) if main is not None else ""
+
+
+_FIGURE = ("name", "value", "ci_low", "ci_high", "stderr", "n", "unit", "higher_is_better", "tags")
+_LISTED = ("id", *KEY_COLUMNS, "score", "ci_low", "ci_high", "n", "lost", "date", "benchmark", "tags", "entry")
+
+_RANKED = ("rank_best", "rank_worst", *("value" if name == "score" else name for name in _LISTED))
+
+
+def _listed(each: Evaluation, score: Metric | None = None) -> list[Any]:
+    """An evaluation for `_LISTED`, with fractions; the score is its own where none is given."""
+    shown = score or each.main
+    figures = [None] * 4 if shown is None else [shown.value, shown.ci_low, shown.ci_high, shown.n]
+    about = (each.about.get(name, "") for name in KEY_COLUMNS)
+    more = (each.lost, _date(each), each.benchmark, ", ".join(each.tags), each.name)
+    return [each.evaluation_id, *about, *figures, *more]
+
+
+def _listed_rank(each: Ranked) -> list[Any]:
+    return [each.best, each.worst, *_listed(each.evaluation, each.metric)]
 
 
 def _ranked(each: Ranked, names: tuple[str, str]) -> tuple[str, ...]:

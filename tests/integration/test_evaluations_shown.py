@@ -52,6 +52,25 @@ def test_csv_of_a_comparison_holds_the_figures_of_json_as_numbers(say):
     assert [float(each["difference"]) for each in pairs] == [2 / 7, 2 / 7, 0.0]
 
 
+def test_csv_of_lists_ranks_and_one_evaluation_holds_a_number_to_a_column(say):
+    def rows(*words: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(say(*words, "--format", "csv"))))
+
+    wanted = ["two", "one"]
+    listed = rows("list")
+    assert [each["model"] for each in listed] == wanted
+    assert [(float(each["score"]), each["n"], each["lost"]) for each in listed] == [(1.0, "8", "0"), (5 / 7, "7", "1")]
+    ranks = rows("metric", "adding")
+    assert [(each["rank_best"], each["rank_worst"], float(each["value"])) for each in ranks] == [
+        ("1", "2", 1.0),
+        ("1", "2", 5 / 7),
+    ]
+    alike = json.loads(say("show", "one", "--format", "json"))["metrics"]
+    shown = rows("show", "one")
+    assert [each["name"] for each in shown] == [each["name"] for each in alike]
+    assert (float(shown[0]["value"]), float(shown[0]["ci_low"])) == (alike[0]["value"], alike[0]["ci_low"])
+
+
 async def test_n_beside_a_score_is_what_the_score_is_made_from_in_a_run(tmp_path):
     async with open_store(tmp_path / "bench.db") as store:
         lost = await finish(store, await put_run(store, "r1", SCORES))
