@@ -5,18 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from engine.cli.evaluation import Flag, Labels, Sorting, laid_over, listed, warn_of_filter
-from engine.cli.opened import holding, loaded, run
+from engine.cli.evaluation_calls import calls_if_found
+from engine.cli.opened import loaded, run
 from engine.data.entries import registry_folder
-from engine.errors import EngineError, StorageError, UsageError
-from engine.evaluations.cells import plain
-from engine.evaluations.evaluation import Evaluation, EvaluationStore
-from engine.evaluations.exports import Calls, Chosen, export_named
+from engine.errors import StorageError, UsageError
+from engine.evaluations.evaluation import EvaluationStore
+from engine.evaluations.exports import Chosen, export_named
 from engine.evaluations.load import resolve
 from engine.evaluations.table import Table, build_table
 from engine.evaluations.text import NOTHING
@@ -85,7 +84,7 @@ async def _export(
         evaluations=found,
         table=table,
         registry=registry_folder(home),
-        calls=lambda evaluation: _calls_if_found(evaluation, store, home),
+        calls=lambda evaluation: calls_if_found(evaluation, store, home, what="the log"),
     )
     _write(await export_named(form)(exported), form, output)
 
@@ -94,31 +93,6 @@ def _why(table: Table) -> str:
     if table.is_empty:
         return NOTHING
     return "no row matches --where" if table.filtered else "no figure has these tags, or so many tasks"
-
-
-async def _calls_if_found(evaluation: Evaluation, store: EvaluationStore | None, home: Path) -> Calls:
-    try:
-        return await _calls(evaluation, store, home)
-    except EngineError as error:
-        print(f"warning: the log is without messages: {plain(error.message)}", file=sys.stderr)
-        return {}
-
-
-async def _calls(evaluation: Evaluation, store: EvaluationStore | None, home: Path) -> Calls:
-    """The replies of each task, found by solving it again from what is stored."""
-    from engine.evaluations.inspect_messages import Call
-    from engine.proof.again import open_again, retold
-    from engine.proof.replay import Here
-
-    async with holding(store, home, evaluation) as kept_in:
-        if kept_in is None:
-            raise UsageError(f"{evaluation.name!r} came without its run")
-        stored = await open_again(kept_in, evaluation, Here(folder=Path.cwd(), home=home))
-        with TemporaryDirectory(prefix="engine-export-") as work:
-            return {
-                (each.result.key.datum_index, each.result.key.repeat): [Call(u.who, u.completion) for u in each.used]
-                async for each in retold(kept_in, stored, folders=Path(work))
-            }
 
 
 def _write(content: str | bytes, form: str, output: Path | None) -> None:

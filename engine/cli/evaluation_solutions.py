@@ -6,14 +6,17 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from engine.cli.evaluation import Flag
+from engine.cli.evaluation_calls import calls_if_found
 from engine.cli.opened import loaded, run
 from engine.cli.show import counted
 from engine.errors import UsageError
 from engine.evaluations.cells import plain
 from engine.evaluations.evaluation import EvaluationStore
+from engine.evaluations.exports import Calls
 from engine.evaluations.load import resolve
 from engine.records import Outcome
 
@@ -23,13 +26,14 @@ WHICH, SEED, MORE = ("datum_index", "datum_id", "repeat"), ("datum", "status", "
 """Which task it is; what the seed shows; and what else came of it, of which a solution of the seed has nothing."""
 
 
-def read_solutions(entry: str, /, *, status: str = "", verbose: Flag = False) -> int:
+def read_solutions(entry: str, /, *, status: str = "", verbose: Flag = False, replies: Flag = False) -> int:
     """Show the solutions of an evaluation, one by one; at a terminal Enter shows the next.
 
     Args:
         entry: an id, the beginning of one, latest, an entry, or a model's name.
         status: only those that passed (true) or did not (false), or those with this outcome, as errored.
         verbose: with what a solver calls verbose.
+        replies: with all that the model said, found by solving again from what is stored; nothing is sent.
     """
     from engine.data.entries import registry_folder
     from engine.evaluations.solutions import read_solutions as read
@@ -43,12 +47,13 @@ def read_solutions(entry: str, /, *, status: str = "", verbose: Flag = False) ->
         everything = await loaded(store, home, hidden=True, history=True)
         found = resolve(everything.evaluations, entry)
         solutions = read(registry_folder(home) / found.name, status=wanted, outcome=outcome)
-        _show_solutions(list(solutions), said.title() if outcome is None else said, verbose=verbose)
+        said_by = await calls_if_found(found, store, home, what="each solution") if replies else {}
+        _show_solutions(list(solutions), said.title() if outcome is None else said, verbose=verbose, calls=said_by)
 
     return run(work)
 
 
-def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: str, *, verbose: bool) -> None:
+def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: str, *, verbose: bool, calls: Calls) -> None:
     if not solutions:
         print("No solutions found matching criteria")
         return
@@ -60,6 +65,9 @@ def _show_solutions(solutions: Sequence[Mapping[str, Any]], status: str, *, verb
         print(f"Solution {number}/{len(solutions)}:")
         for name in _told(solution):
             print(f"{name}: {_json(_without_verbose(solution.get(name), verbose=verbose))}")
+        for call in calls.get((solution.get("datum_index", -1), solution.get("repeat", 0)), ()):
+            print(f"reply of {plain(call.role)}:" if call.role else "reply:")
+            print(indent(plain_lines(call.completion.text), "    ", lambda _: True))
         if waits and number < len(solutions) and input("Enter for the next, exit to quit: ").strip() == "exit":
             return
 

@@ -144,3 +144,23 @@ async def test_an_evaluation_without_any_score_stands_behind_one_that_has_some(t
     assert "has no score: the table keeps showing" in said.err
     [row] = json.loads((await told("evaluation", "metric", "3_digit_addition", "--format", "json")).out)["rows"]
     assert row["n"] == 6
+
+
+async def test_what_the_model_said_is_shown_beside_a_solution(told, tmp_path):
+    (tmp_path / "echo.py").write_text(
+        "from solvers import SolverStrategy\n"
+        "class Echo(SolverStrategy):\n"
+        "    def __init__(self, dataset_ref, model='', agent=''):\n        super().__init__(model, agent)\n"
+        "    def evaluation_name(self): return 'echo'\n"
+        "    def compatible_datasets(self): return ['rows']\n"
+        "    async def solve(self, datum):\n"
+        "        return await self.start_inference_session('').run_task(datum['q']) == datum['q']\n"
+    )
+    (tmp_path / "rows.jsonl").write_text('{"q": "12 + 30 = ?"}\n')
+    words = ("run", "rows.jsonl", "echo.py:Echo", "--model", "simulated::calculator", "--record", "--quiet")
+    await told(*words)
+    plainly = (await told("evaluation", "read_solutions", "latest", "--status", "false")).out
+    assert "reply:" not in plainly
+    said = (await told("evaluation", "read_solutions", "latest", "--status", "false", "--replies")).out
+    assert said.startswith(plainly.rstrip())
+    assert "42" in said.partition("reply:\n    ")[2]
