@@ -11,6 +11,8 @@ from engine.errors import CallError, DatasetError, StorageError
 from engine.records import Outcome, Tally, TaskResult
 
 FEW_TASKS = 10
+AWAY_AFTER_S = 5.0
+"""So long must every request have failed, for the endpoint to be called away."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +86,12 @@ class Progress:
     def halted(self) -> bool:
         """Whether no request may leave for this run any more."""
         return self.meter.halt is not None
+
+    @property
+    def away_s(self) -> float:
+        """Seconds since which the endpoint has been away; 0 where it is not known to be."""
+        silent_s = self.meter.silent_s if self.ended is None else 0.0
+        return silent_s if silent_s >= AWAY_AFTER_S else 0.0
 
     @property
     def elapsed_s(self) -> float:

@@ -53,8 +53,13 @@ async def _lag(lag: Histogram) -> None:
 
 async def _stall(what: Watched, tell: Callable[[Event], None]) -> None:
     seen, since = _movement(what), anyio.current_time()
+    told_away = False
     while True:
         await anyio.sleep(STALLED_AFTER_S / 4)
+        away = [run for run in what.runs if run.away_s]
+        if away and not told_away:  # requests still leave, and tasks end as errors: it moves, to no end
+            tell(Stalled(max(run.away_s for run in away), f"an answer; the last fault was: {away[0].meter.last_fault}"))
+        told_away = bool(away)
         now = _movement(what)
         if now != seen:
             seen, since = now, anyio.current_time()

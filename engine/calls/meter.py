@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from math import exp, log
 
 from engine.errors import EngineError
+from engine.records import Fault
 
+SOME_FAILED = 8
+"""Requests that failed one after the other, from which an endpoint may be away."""
+ANSWERS = frozenset({Fault.RATE_LIMIT, Fault.CONTEXT_LENGTH, Fault.CONTENT_FILTER, Fault.NO_RECORDING})
+"""Faults that only an endpoint that is there can tell of."""
 STEP = 0.02
 """Relative width of a bucket: quantiles are right to 2 %."""
 LEAST_S = 1e-5
@@ -58,19 +64,34 @@ class Meter:
     postponed: int = 0
     """Tasks that stay to be done because the provider asks to wait longer than a call may take."""
     wait_asked: str = ""
+    failed_in_row: int = 0
+    """Requests that failed since the last reply; refusals are no failures, for they are answers."""
+    failing_since: float = 0.0
     queue: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     first_token: Histogram = field(default_factory=Histogram)
     between_tokens: Histogram = field(default_factory=Histogram)
     total: Histogram = field(default_factory=Histogram)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds in which every request failed, where there were some of them; else 0."""
+        return time.monotonic() - self.failing_since if self.failed_in_row >= SOME_FAILED else 0.0
+
     def failed(self, fault: str, message: str) -> None:
         """Count a request that gave no usable reply."""
         self.faults[fault] = self.faults.get(fault, 0) + 1
         self.last_fault = message
+        if fault in ANSWERS:
+            self.failed_in_row = 0
+            return
+        if not self.failed_in_row:
+            self.failing_since = time.monotonic()
+        self.failed_in_row += 1
 
     def replied(self, *, total_s: float, latency_s: float, ttft_s: float | None, output_tokens: int | None) -> None:
         """Count a call that ended with a reply."""
+        self.failed_in_row = 0
         self.queue.add(max(0.0, total_s - latency_s))
         self.service.add(latency_s)
         self.total.add(total_s)

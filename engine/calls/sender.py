@@ -218,7 +218,7 @@ class Sender:
         if not self.outage.is_over_patience(now):
             self.gate.one_by_one(self.outage.wait_s(now, sent_at=began), f"no answer any more; {why}")
             return
-        what = f"{self._name} has answered nothing for {self.outage.patience_s:.0f} s; {why}"
+        what = f"{self._name} has given no reply that can be used for {self.outage.patience_s:.0f} s; {why}"
         hint = "what was done is kept; run the same command again when it answers"
         self.breaker.trip_all(EndpointError(what, hint=hint))
         self.gate.let_all("nobody waits for it any more")

@@ -153,5 +153,8 @@ def state(progress: Progress) -> dict[str, str]:
     whole = progress.cost_forecast
     parts["cost"] = usd(progress.cost_usd) + ("" if whole is None else f" of about {usd(whole)}")
     parts["in flight"] = f"{progress.in_flight} in flight"
-    parts["to go"] = "" if progress.remaining_s is None else f"{clock(progress.remaining_s)} to go"
+    if progress.away_s:
+        parts["to go"] = f"no answer for {clock(progress.away_s)}"
+    else:
+        parts["to go"] = "" if progress.remaining_s is None else f"{clock(progress.remaining_s)} to go"
     return parts

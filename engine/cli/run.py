@@ -195,7 +195,12 @@ class _Ending:
         return "\n".join(f"not good: {line}" for line in lines)
 
     def _resume_line(self) -> str:
-        state = f"{self.done}/{self.tasks} done and kept"
+        done, tasks, errored = self.done, self.tasks, 0
+        if self.reports:
+            tasks = sum(report.n for report in self.reports)
+            errored = sum(report.outcomes.get(Outcome.ERRORED, 0) for report in self.reports)
+            done = sum(report.counted for report in self.reports)
+        state = f"{done}/{tasks} done and kept" + (f", {errored} errored" if errored else "")
         return f"{'interrupted' if self.stopped_by else 'stopped'}: {state}\n{resume_line(sys.argv)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,19 @@ def test_every_line_fits_and_tells_how_far_it_is(width, models):
     assert all(cell_len(line) <= width for line in lines)
     if width >= 30:
         assert all("40/1319" in line for line in lines[:MOST_BARS])
+
+
+def test_a_bar_says_that_nothing_is_answered_any_more_and_stops_saying_it(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = Progress(run_id="r", benchmark="b", model="m", tasks=10)
+    for _ in range(20):
+        progress.meter.failed("connection", "refused")
+    assert "no answer" not in bars([progress], width=160)[0].plain, "a moment is nothing"
+    now = 172.0
+    assert "no answer for 1:12" in bars([progress], width=160)[0].plain
+    progress.meter.failed("rate_limit", "slowly")
+    assert "no answer" not in bars([progress], width=160)[0].plain, "who refuses is there"
 
 
 def test_what_all_runs_share_is_left_out_where_room_is_scarce():
