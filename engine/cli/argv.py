@@ -33,6 +33,7 @@ SWITCHES = OF_RUN | {
     "major-bump",
     "minor-bump",
     "other-source",
+    "replies",
     "rows",
     "show-all",
     "show-latest-version",
