@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from engine.cli.opened import loaded, print_rows, require_format, run, terminal_width
-from engine.evaluations.cells import figure, plain, with_doubt
+from engine.evaluations.cells import figure, plain, shortened, with_doubt
 from engine.evaluations.evaluation import FRACTION, KEY_COLUMNS, Evaluation, EvaluationStore, Metric
 from engine.evaluations.load import resolve
 from engine.evaluations.names import told_apart
@@ -216,8 +216,15 @@ def show(evaluation: str, /, *, cluster: str = "", format: str = "table") -> int
         for line in _origin(found):
             print(line)
         head = ("metric", "figure", "unit", "tags")
-        rows = [(m.name, with_doubt(m, found.lost), _unit(m.unit), ", ".join(m.tags)) for m in found.metrics.values()]
-        print_rows(head, rows, format)
+        room = View().metric_name_max_length if terminal_width() is not None else None
+        rows = [
+            (
+                *(shortened(m.name, room) if room else m.name, with_doubt(m, found.lost)),
+                *(_unit(m.unit), ", ".join(m.tags)),
+            )
+            for m in found.metrics.values()
+        ]
+        print_rows(head, rows, format, uncut=("metric", "figure"))
         if clustered is not None:
             print(plain(f"{clustered.name}: {with_doubt(clustered, found.lost)} in {clusters} clusters"))
         earlier = [each for each in everything.evaluations if each.key == found.key and each != found]

@@ -174,6 +174,7 @@ def _warn(text: str, form: str) -> None:
 
 
 _HEAD = ("A", "B", "n", "A %", "B %", "B - A, points", "95 % low", "95 % high", "p", "verdict")
+_UNCUT = ("A", "B", "n", "B - A, points", "95 % low", "95 % high", "p")
 _FIGURES = ("n", "a", "b", "difference", "ci_low", "ci_high", "test", "p_value", "minimum_detectable", "verdict")
 
 
@@ -191,7 +192,7 @@ def _show_all(made: list[Comparison], form: str) -> None:
     if form == "csv":
         print(_csv(made))
     else:
-        print_rows(_HEAD, [_row(each) for each in made], form)
+        print_rows(_HEAD, [_row(each) for each in made], form, uncut=_UNCUT)
     for warning in dict.fromkeys(f"{' and '.join(each.names)}: {text}" for each in made for text in each.warnings):
         _warn(warning, form)
 
