@@ -113,9 +113,10 @@ class Budget:
 
     def hears_nothing_of(self, provider: str, model: str) -> None:
         """A reply of this model did not tell its tokens."""
-        if self._uncounted is not None and (provider, model) not in self._told:
+        if (provider, model) not in self._told:
             self._told.add((provider, model))
-            self._uncounted(provider, model)
+            if self._uncounted is not None:
+                self._uncounted(provider, model)
 
     def _wake(self) -> None:
         self._settled.set()
@@ -140,14 +141,15 @@ class Budget:
         return money and tokens
 
     def _used_up(self, wanted: Reserved) -> BudgetError:
+        most = "at most " if self._told else ""
         if self.max_cost_usd is not None and self.spent_usd + wanted.cost_usd > self.max_cost_usd:
             return BudgetError(
-                f"the budget of ${self.max_cost_usd:g} is reached: ${self.spent_usd:.4f} is spent, "
+                f"the budget of ${self.max_cost_usd:g} is reached: {most}${self.spent_usd:.4f} is spent, "
                 f"the next call may cost ${wanted.cost_usd:.4f}",
                 hint="everything bought is kept; the same command goes on with a new budget",
             )
         return BudgetError(
-            f"the budget of {self.max_tokens} tokens is reached: {self.used_tokens} are used, "
+            f"the budget of {self.max_tokens} tokens is reached: {most}{self.used_tokens} are used, "
             f"the next call may need {wanted.tokens}",
             hint="everything bought is kept; the same command goes on with a new budget",
         )

@@ -158,6 +158,7 @@ async def test_a_limit_holds_where_the_endpoint_tells_no_tokens_and_calls_go_sid
     assert run["cost_usd"] is None, "what nobody told is no cost"
     assert most > 1
     assert ended.err.count("do not tell their tokens") == 1
+    assert "is reached: at most " in ended.err
     assert "resume: " in ended.err
 
 
