@@ -104,7 +104,7 @@ async def test_figures_name_tokens_and_cost_by_model(store: Store) -> None:
     names = ("runs", "tasks", "completions", "attempts")
     assert [figures[name] for name in names] == [0, 1, 3, 2]
     assert figures["bytes"] > 0
-    assert [list(row.values())[1:] for row in figures["models"]] == [["k", 1, 5, 5, None], ["m", 2, 4, 2, 0.75]]
+    assert [list(row.values())[1:] for row in figures["models"]] == [["k", 1, 5, 5, None], ["m", 2, 4, None, 0.75]]
 
 
 # --- crashes and cancellation -----------------------------------------------------------------------------------
