@@ -8,6 +8,7 @@
     ├── EndpointError      an endpoint or key is unusable                          exit 3
     ├── BudgetError        the money, token or time limit is reached               exit 4
     ├── StorageError       results cannot be read or written                       exit 5
+    │   └── OlderSchemaError   of an older engine, and was to be read alone
     ├── ProofError         a bundle is damaged, or was changed                     exit 1
     ├── TaskError          this task has no score; it is recorded, the run goes on
     │   ├── CallError      the endpoint gave nothing usable, after all attempts
@@ -91,6 +92,10 @@ class StorageError(EngineError):
 
     code = "storage"
     exit_code = 5
+
+
+class OlderSchemaError(StorageError):
+    """The store is of an older engine: opened for writing it is brought up to date, and it cannot be only read."""
 
 
 class ProofError(EngineError):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from engine.errors import ConfigError, StorageError
+from engine.errors import ConfigError, OlderSchemaError, StorageError
 
 from .group_commit import Trouble
 from .sqlite_batch import SQLITE, error_code
@@ -139,11 +139,11 @@ def prepare_to_read(connection: sqlite3.Connection, path: Path, steps: Sequence[
     """Set the connection for reading; an older schema is refused, for nothing may be changed.
 
     Raises:
-        StorageError: the schema is not the newest.
+        OlderSchemaError: the schema is not the newest.
     """
     version = schema_version(connection, path, newest=len(steps))
     if version < len(steps):
-        raise StorageError(
+        raise OlderSchemaError(
             f"the database {str(path)!r} has schema {version}, and this engine reads schema {len(steps)}",
             hint="open it once for writing, as a run does, to bring it up to date",
         )

@@ -17,7 +17,7 @@ from engine.cli.batch import project_bench, require_variable_name
 from engine.cli.examination import Finding, Patient, examine
 from engine.config import Bench
 from engine.environment import Environment, read_environment
-from engine.errors import ConfigError, EndpointError, SolverError, StorageError, UsageError
+from engine.errors import ConfigError, EndpointError, OlderSchemaError, SolverError, StorageError, UsageError
 
 UNUSABLE_EXIT = EndpointError.exit_code
 LIBRARIES = ("httptools", "openai", "aiohttp", "httpx", "datasets", "pydantic", "genai-prices")
@@ -115,6 +115,8 @@ async def _store(bench: Bench, environment: Environment) -> Finding:
     try:
         async with built_in("storage").backend(url).open_store(url, read_only=True) as store:
             stats = await store.stats()
+    except OlderSchemaError:
+        return Finding(topic="store", text=f"{shown}: of an older engine, the next run updates it", ok=True, data=data)
     except (StorageError, ConfigError) as error:
         return Finding(topic="store", text=f"{shown}: {error.message}", ok=False, hint=error.hint, data=data)
     counts = {name: stats[name] for name in ("runs", "tasks", "completions") if name in stats}

@@ -6,14 +6,14 @@ import shutil
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
 
 from engine.cli.place import named_store
 from engine.environment import read_environment
-from engine.errors import UsageError
+from engine.errors import OlderSchemaError, UsageError
 from engine.evaluations.cells import plain
 from engine.evaluations.elsewhere import holds, kept_place, opened_at
 from engine.evaluations.evaluation import Evaluation, EvaluationStore
@@ -47,7 +47,14 @@ async def opened(home: Path, *, write: bool, make: bool = False) -> AsyncIterato
         yield None
         return
     backend = built_in("storage").backend(url)
-    async with backend.open_store(url, **({} if write else {"read_only": True})) as store:
+    async with AsyncExitStack() as stack:
+        if not write:
+            try:
+                store = await stack.enter_async_context(backend.open_store(url, read_only=True))
+            except OlderSchemaError:
+                write = True  # which brings it up to date
+        if write:
+            store = await stack.enter_async_context(backend.open_store(url))
         yield store
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 import pytest
 
 from engine.endpoints.server import Answer
+from storage.sqlite_file import migrations, prepare
 from tests.support import ROOT, SUM, adds, engine, rows, scripted, sums
 
 
@@ -380,3 +382,13 @@ async def test_an_option_that_names_the_benchmark_is_told_as_what_differs(data, 
     other = [word.replace("{input}", "{input}!") if isinstance(word, str) else word for word in words[1:]]
     ended = await engine("cache", "explain", *other, cwd=tmp_path)
     assert 'options: now {"prompt": "{input}!"}, stored {"prompt": "{input}"}' in ended.out, ended
+
+
+async def test_a_database_of_an_older_engine_is_brought_up_to_date_by_who_only_reads(tmp_path):
+    (tmp_path / "home").mkdir()
+    file = tmp_path / "home" / "engine.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        prepare(connection, file, migrations()[:1])
+    for words in (("doctor",), ("benchmark", "list"), ("evaluation", "list"), ("cache", "stats"), ("doctor",)):
+        ended = await engine(*words, cwd=tmp_path)
+        assert ended.code == 0, ended
