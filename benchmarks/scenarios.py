@@ -136,6 +136,34 @@ def with_latency(
     ]
 
 
+def parts(bench: Bench, in_flight: int = 64) -> list[Figure]:
+    """CPU a task of the loop, of HTTP alone in it, and of the store's threads; start-up subtracted."""
+    seen: dict[str, list[float]] = {}
+    for _ in range(bench.rounds):
+        http, engine_parts = (_parts(bench, what, in_flight) for what in ("http", "engine"))
+        found = {
+            "HTTP: the endpoint alone": http["loop_s"],
+            "the loop, all else": engine_parts["loop_s"] - http["loop_s"],
+            "the threads of the store": engine_parts["others_s"],
+        }
+        for name, cost_s in {**found, "in all": sum(found.values())}.items():
+            seen.setdefault(name, []).append(1e6 * cost_s / bench.tasks)
+    where = f"parts of a task, 0 s, {in_flight} in flight, {bench.tasks:,} tasks"
+    return [figure(where, name, Middle.of(values), "us/task") for name, values in seen.items()]
+
+
+def _parts(bench: Bench, what: str, in_flight: int) -> dict[str, float]:
+    """Seconds that `benchmarks.parts` printed, those of few tasks subtracted."""
+    spent = []
+    for tasks in (FEW, FEW + bench.tasks):
+        place = bench.ground.place()
+        words = (what, str(bench.ground.rows(tasks)), str(tasks), bench.server.base_url, str(in_flight))
+        ran = engine(words, place=place, launcher=(sys.executable, "-m", "benchmarks.parts"))
+        spent.append(json.loads(ran.printed.splitlines()[-1]))
+        shutil.rmtree(place)
+    return {name: spent[1][name] - spent[0][name] for name in spent[0]}
+
+
 def memory(bench: Bench, in_flight: int, most_mb: float) -> list[Figure]:
     """The largest resident memory of a run."""
     tasks = 200_000 if bench.long else 2 * bench.tasks
@@ -271,6 +299,7 @@ SCENARIOS: dict[str, Callable[[Bench], list[Figure]]] = {
     "zero-64": lambda bench: zero_latency(bench, 64),
     "zero-512": lambda bench: zero_latency(bench, 512),
     "zero-2000": lambda bench: zero_latency(bench, 2000),
+    "parts": parts,
     "flat": flat,
     "latency-512": lambda bench: with_latency(bench, 0.2, 512, 1.15, most_to_bare=1.1),
     "latency-2000": lambda bench: with_latency(bench, 2.0, 2000, 1.05),
