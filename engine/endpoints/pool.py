@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -164,11 +165,16 @@ class Pool:
         async with self._resolving:
             if not self._found or self._loop.time() >= self._found_until_s:
                 there = self._proxy or self._address
-                self._found = list(await self._loop.getaddrinfo(there.host, there.port, type=socket.SOCK_STREAM))
+                self._found = await self._look_up(there.host, there.port)
                 self._found_until_s = self._loop.time() + DNS_S
             found = self._found
             self._found = [*found[1:], *found[:1]]  # the next connection begins with the next address
             return found
+
+    async def _look_up(self, host: str, port: int) -> list[AddrInfoType]:
+        if _is_number(host):  # which needs nobody who knows names, nor the thread that the loop would then keep
+            return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
+        return list(await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
     def _trust(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -235,3 +241,11 @@ class Pool:
         """Whether a server seems to serve only the connections it has, as one with few threads, while another waits."""
         oldest_s = next(iter(self._unheard.values()), inf)
         return now_s - oldest_s > 2 * self._slowest_s + _STARVED_S
+
+
+def _is_number(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return True
+    return False
